@@ -1,0 +1,14 @@
+export { AssertionError, assert, fail, unreachable } from "./assert.ts";
+export { bytesOf, concatBytes, EMPTY_BYTES, equalBytes, textOf } from "./bytes.ts";
+export { finishHash, mixHash, mixHashBytes, mixHashNumber, mixHashText } from "./hash.ts";
+export { Heap } from "./heap.ts";
+export {
+  type ClusterId,
+  compareIds,
+  hex,
+  type InstanceId,
+  MAX_ID,
+  type MemberId,
+  NO_MEMBER,
+} from "./ids.ts";
+export { LIMITS } from "./limits.ts";

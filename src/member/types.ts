@@ -1,0 +1,159 @@
+/**
+ * What goes into one member and what comes out of it: the contract between the synchronous core and whatever drives
+ * it, the server in production and the simulator in tests. Plain data.
+ *
+ * Every input carries `now`, the member's monotonic clock *sampled after the input's bytes were read*. After every
+ * input the driver takes the effects and carries them out.
+ */
+import type { InstanceId, MemberId } from "../base/index.ts";
+import type { BackendBatch, MonoMs, PersistBatch } from "../env/index.ts";
+import type { ConfChange, ConfState, Message, ProgressState, Role, SnapshotMeta } from "../raft/types.ts";
+
+/** A client's request. Keys and values are opaque. Replaced by etcd's requests with the real state machine. */
+export type Request =
+  | { readonly type: "put"; readonly key: string; readonly value: string }
+  /** Writes if the key's value is `expect` (undefined: if it is absent). */
+  | {
+      readonly type: "cas";
+      readonly key: string;
+      readonly expect: string | undefined;
+      readonly value: string;
+    }
+  | { readonly type: "delete"; readonly key: string }
+  /** `serializable`: from this member's state as it is; otherwise linearizable. */
+  | { readonly type: "get"; readonly key: string; readonly serializable: boolean }
+  | { readonly type: "changeMembers"; readonly change: ConfChange }
+  /** `to`: NO_MEMBER lets the leader choose. */
+  | { readonly type: "transferLeader"; readonly to: MemberId };
+
+export type Answer =
+  /**
+   * Applied at log position `index`. `previous`: the value before. `done: false`: the comparison failed and nothing
+   * was changed.
+   */
+  | {
+      readonly type: "written";
+      readonly id: number;
+      readonly index: number;
+      readonly done: boolean;
+      readonly previous: string | undefined;
+    }
+  /** `index`: the applied index at which was read; `modIndex`: the entry that wrote the value, 0 when absent. */
+  | {
+      readonly type: "read";
+      readonly id: number;
+      readonly index: number;
+      readonly value: string | undefined;
+      readonly modIndex: number;
+    }
+  /** The configuration change was applied at `index`, or the transfer was started. */
+  | { readonly type: "done"; readonly id: number; readonly index: number }
+  /** Definite: it had and will have no effect. */
+  | { readonly type: "refused"; readonly id: number; readonly reason: RefusedReason }
+  /** The request may still take effect, or may have taken it. */
+  | { readonly type: "unknown"; readonly id: number; readonly reason: string };
+
+export type RefusedReason =
+  | "no leader"
+  | "not leader"
+  | "too many requests"
+  | "stopped"
+  | "request is too large"
+  | "bad transferee"
+  | "learner"
+  | "timed out"
+  | "a configuration change is pending"
+  | "configuration change is invalid"
+  | "a member to be promoted is not caught up";
+
+/** Begin sending the state to a peer. The driver opens a view of the backend and reports `snapshotOpened`. */
+export interface SnapshotSend {
+  readonly stream: number;
+  readonly to: MemberId;
+  /** The sender's term; goes into the stream's header. */
+  readonly term: number;
+}
+
+/** What the driver must do now. Taking them empties them; order inside each list is the order to act in. */
+export interface Effects {
+  /** Make durable, then call `persisted(now, seq)`. A failure is fatal and never retried. */
+  readonly persist: PersistBatch | undefined;
+  /** May be dropped, never delayed behind the disk. Heartbeats come before appends to the same peer. */
+  readonly messages: readonly Message[];
+  /** Write to the current state directory, synced, then call `backendDurable(now, seq)`. */
+  readonly backend: BackendBatch | undefined;
+  readonly answers: readonly Answer[];
+  readonly snapshotSends: readonly SnapshotSend[];
+  /** Streams whose view of the backend is to be closed and whose sending is to end. */
+  readonly snapshotStops: readonly number[];
+  /**
+   * The snapshot record is durable: from now on the state directory is `state-<index>`. The driver loads it and calls
+   * `snapshotInstalled(now, state)`; older directories may be removed after that.
+   */
+  readonly installSnapshot: SnapshotMeta | undefined;
+  /** A received snapshot was not wanted (stale): its directory may be removed. */
+  readonly discardSnapshots: readonly SnapshotMeta[];
+  /** Log segments that hold only entries at or below this may go. undefined: no change. */
+  readonly releaseLog: number | undefined;
+  /** Peer messages that were refused, with the reason, for the log and a counter. */
+  readonly refused: readonly { readonly from: MemberId; readonly reason: string }[];
+  /** The member cannot go on; the driver stops it. */
+  readonly fatal: string | undefined;
+}
+
+/** A member's view of itself, for status, metrics and the simulator's invariants. */
+export interface MemberStatus {
+  readonly id: MemberId;
+  readonly role: Role;
+  readonly term: number;
+  readonly vote: MemberId;
+  readonly leader: MemberId;
+  readonly commit: number;
+  readonly persisted: number;
+  readonly applied: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly conf: ConfState;
+  /** While it is the leader: until when a lease read is allowed, by its own clock; -Infinity when not. */
+  readonly leaseUntil: MonoMs;
+  /** Until when it votes for nobody and does not campaign, by its own clock. */
+  readonly promiseUntil: MonoMs;
+  /** While it is the leader: the others. */
+  readonly progress: readonly {
+    readonly id: MemberId;
+    readonly state: ProgressState;
+    readonly match: number;
+  }[];
+}
+
+/** Tunables of one member; each has a default in `member/options.ts` and a range that the simulator draws from. */
+export interface MemberOptions {
+  readonly id: MemberId;
+  readonly instance: InstanceId;
+  /** Base election timeout, ms; each is drawn from [x, 2x). At least 5 heartbeats. */
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
+  /** `lease`: serve linearizable reads by the leader lease where it holds. `quorum`: always by a round. */
+  readonly readMode: "quorum" | "lease";
+  /** A request without an outcome after this is answered `unknown` (writes) or refused (reads), ms. */
+  readonly requestTimeoutMs: number;
+  /** Most requests waiting in the member; beyond it `too many requests`. */
+  readonly maxPendingRequests: number;
+  /** Most entry bytes proposed and not yet committed at the leader; beyond it `too many requests`. */
+  readonly maxUncommittedBytes: number;
+  /** Most append messages in flight to one peer. */
+  readonly maxInflightMessages: number;
+  /** Most entry bytes in one append message; at least one entry always goes. */
+  readonly maxAppendBytes: number;
+  /** The log is cut when this many entries lie between its begin and the backend's consistent index. */
+  readonly snapshotEntries: number;
+  /** Entries kept below that point for slow followers. */
+  readonly catchUpEntries: number;
+  /** Backend batches are issued this often, ms, or at `backendBatchEntries` applied entries. */
+  readonly backendIntervalMs: number;
+  readonly backendBatchEntries: number;
+  /** Most snapshot streams sent at once. */
+  readonly maxSnapshotStreams: number;
+  /** A stream that takes longer than this is given up, ms. */
+  readonly snapshotTimeoutMs: number;
+}

@@ -1,0 +1,89 @@
+/**
+ * What is encoded besides the consensus messages of `raft/types.ts`: the entry envelope, the peer handshake and the
+ * frames of a snapshot stream. These formats are frozen: later work adds fields, it does not change these.
+ */
+import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
+import type { SnapshotMeta } from "../raft/types.ts";
+
+/** Version of the entry envelope, of the peer protocol, and of the log format, that this build writes. */
+export const ENVELOPE_VERSION = 1;
+export const PEER_PROTOCOL_VERSION = 1;
+
+/** Identity of a request: the leader takes each once, and apply takes each once. */
+export interface RequestId {
+  /** The data directory instance of the member that took the request, mixed with its start; 0: no identity. */
+  readonly instance: bigint;
+  /** Rising by one per request of that instance, from 1. */
+  readonly sequence: number;
+}
+
+/** What a normal log entry carries (DESIGN §4). */
+export interface EntryEnvelope {
+  /** At most ENVELOPE_VERSION, or the entry is refused by name. */
+  readonly version: number;
+  readonly requestId: RequestId;
+  /** The authenticated user; empty: none. */
+  readonly user: string;
+  /** Auth revision at which the request was checked; 0: auth was off. */
+  readonly authRevision: number;
+  /** Revision at which a guarded write was judged; 0: not guarded (DESIGN §7). */
+  readonly guardRevision: number;
+  readonly body: EntryBody;
+}
+
+export type EntryBody =
+  | { readonly type: "put"; readonly key: string; readonly value: string }
+  | {
+      readonly type: "cas";
+      readonly key: string;
+      readonly expect: string | undefined;
+      readonly value: string;
+    }
+  | { readonly type: "delete"; readonly key: string }
+  /** A member announces its data directory's instance; the first one pins it (DESIGN §5). */
+  | { readonly type: "publish"; readonly member: MemberId; readonly instance: InstanceId };
+
+/**
+ * First frame in each direction of every peer connection; no other frame is read before it was accepted.
+ */
+export interface PeerHello {
+  readonly version: number;
+  readonly cluster: ClusterId;
+  readonly member: MemberId;
+  readonly instance: InstanceId;
+  /** Whom the sender means to talk to: a misrouted connection is refused. */
+  readonly to: MemberId;
+  readonly purpose: "consensus" | "snapshot";
+}
+
+/** Frames of a snapshot stream, in order: one begin, any number of chunks, one end. */
+export type SnapshotFrame =
+  | {
+      readonly type: "begin";
+      readonly stream: number;
+      readonly from: MemberId;
+      readonly to: MemberId;
+      /** The sender's term when it decided to send. */
+      readonly term: number;
+      readonly meta: SnapshotMeta;
+    }
+  | {
+      readonly type: "chunk";
+      readonly stream: number;
+      /** From 0, without gaps. */
+      readonly sequence: number;
+      readonly records: readonly (readonly [key: string, value: Uint8Array])[];
+    }
+  | {
+      readonly type: "end";
+      readonly stream: number;
+      /** Number of records in all chunks. */
+      readonly records: number;
+      /** Running hash over all records in order (base/hash.ts), unsigned 32-bit. */
+      readonly hash: number;
+    };
+
+/** Decoding gives a value, or the reason why the bytes were refused. Decoders never throw on bad bytes. */
+export type Decoded<T> =
+  | { readonly type: "ok"; readonly value: T }
+  | { readonly type: "refused"; readonly reason: string };
