@@ -10,7 +10,6 @@
  * 5. A configuration takes effect when the caller applies its entry by `applyConfChange`.
  */
 import type { MemberId } from "../base/index.ts";
-import type { MonoMs } from "../env/index.ts";
 import type { ConfState, Entry, HardState, Message, SnapshotMeta } from "./types.ts";
 
 export interface RaftOptions {
