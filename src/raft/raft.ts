@@ -27,6 +27,7 @@ import {
 } from "./election.ts";
 import {
   askReadIndex,
+  contradiction,
   handleAppend,
   handleHeartbeat,
   handleReadIndexResponse,
