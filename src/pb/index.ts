@@ -1,0 +1,25 @@
+export {
+  confChangeProblem,
+  confStateProblem,
+  decodeConfChange,
+  decodeConfState,
+  decodeSnapshotMeta,
+  encodeConfChange,
+  encodeConfState,
+  encodeSnapshotMeta,
+} from "./conf.ts";
+export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+export { decodeHello, encodeHello } from "./hello.ts";
+export { decodeMessage, encodeMessage } from "./message.ts";
+export { messageProblem } from "./message-check.ts";
+export { decodeSnapshotFrame, encodeSnapshotFrame } from "./snapshot-frame.ts";
+export {
+  type Decoded,
+  ENVELOPE_VERSION,
+  type EntryBody,
+  type EntryEnvelope,
+  PEER_PROTOCOL_VERSION,
+  type PeerHello,
+  type RequestId,
+  type SnapshotFrame,
+} from "./types.ts";

@@ -1,0 +1,81 @@
+/**
+ * Who may speak consensus with this member. Judged on the first frame of every connection, in both directions, before
+ * any other frame is read; pure, so the simulator judges by the same code.
+ *
+ * The rule that matters most: a member that lost its data has forgotten its vote and the entries that it acknowledged.
+ * Back under its old identity it could vote twice in a term, or let a committed entry disappear (DESIGN §5). The
+ * replicated record pins the instance of its data directory, and another instance is refused here.
+ */
+import { type ClusterId, hex, type InstanceId, type MemberId } from "../base/index.ts";
+import { PEER_PROTOCOL_VERSION, type PeerHello } from "../pb/index.ts";
+
+/** The member that judges. */
+export interface LocalMember {
+  readonly cluster: ClusterId;
+  readonly member: MemberId;
+  readonly instance: InstanceId;
+}
+
+/** What the judging member's applied state says of the one that sent the hello. */
+export type PeerRecord =
+  /** Nothing: not in the configuration as applied here, and not known to have been removed. */
+  | { readonly type: "unknown" }
+  | { readonly type: "removed" }
+  /** `pinnedInstance`: the only data directory that it may come with; 0: none was announced yet. */
+  | { readonly type: "known"; readonly pinnedInstance: InstanceId };
+
+export type HelloVerdict =
+  | { readonly type: "accepted" }
+  /** `reason` is for the logs of both sides and names both values; the connection is closed. */
+  | { readonly type: "refused"; readonly reason: string };
+
+const ACCEPTED: HelloVerdict = { type: "accepted" };
+
+/**
+ * Judges a hello that was decoded.
+ *
+ * An unknown member is accepted: whoever was just added knows it from the log, and this member may simply not have
+ * applied that entry yet. If it refused, a member that lags could not be caught up by the very leader that it does
+ * not know. Nothing is lost by it: the core counts votes and acknowledgements of configured members only.
+ */
+export function judgeHello(local: LocalMember, record: PeerRecord, hello: PeerHello): HelloVerdict {
+  const reason = addressProblem(local, hello) ?? recordProblem(record, hello);
+  return reason === undefined ? ACCEPTED : { type: "refused", reason };
+}
+
+function addressProblem(local: LocalMember, hello: PeerHello): string | undefined {
+  if (hello.version > PEER_PROTOCOL_VERSION) {
+    return `peer protocol version ${hello.version} is newer than this program speaks (${PEER_PROTOCOL_VERSION})`;
+  }
+  if (hello.cluster !== local.cluster) {
+    return `member ${hex(hello.member)} is of cluster ${hex(hello.cluster)}, this is cluster ${hex(local.cluster)}`;
+  }
+  if (hello.to !== local.member) {
+    return `member ${hex(hello.member)} means member ${hex(hello.to)}, this is member ${hex(local.member)}`;
+  }
+  if (hello.member === local.member) {
+    const instances = `data directory instance ${hex(hello.instance)} here ${hex(local.instance)}`;
+    return `member ${hex(hello.member)} is this member's own identity ${hex(local.member)} (${instances})`;
+  }
+  if (hello.instance === local.instance) {
+    const same = `data directory instance ${hex(hello.instance)} of this member ${hex(local.member)}`;
+    return `member ${hex(hello.member)} comes with the ${same}: its data directory is a copy`;
+  }
+  return undefined;
+}
+
+function recordProblem(record: PeerRecord, hello: PeerHello): string | undefined {
+  const id = hex(hello.member);
+  if (record.type === "removed") {
+    return `member ${id} has been removed from the cluster ${hex(hello.cluster)}; identities are not used again`;
+  }
+  if (record.type === "unknown") return undefined;
+  // Not pinned: it never announced itself, so there is no older life of it to be protected.
+  if (record.pinnedInstance === 0n || record.pinnedInstance === hello.instance) return undefined;
+  return (
+    `member ${id} comes with data directory instance ${hex(hello.instance)}, ` +
+    `but the cluster knows it with ${hex(record.pinnedInstance)}: it lost its data, or a copy of it runs. ` +
+    "It cannot come back under its old identity, because it has forgotten its vote and what it acknowledged. " +
+    `Replace it: kvctl member remove ${id}, then kvctl member add <name> --peer-urls=... --learner`
+  );
+}

@@ -1,0 +1,1 @@
+export { type HelloVerdict, judgeHello, type LocalMember, type PeerRecord } from "./handshake.ts";
