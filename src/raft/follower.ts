@@ -118,7 +118,7 @@ function maybePromise(s: RaftState, leaseMs: number): boolean {
   return true;
 }
 
-/** Asks the leader for a read index on behalf of local readers: one question at a time, later readers share the next. */
+/** Asks the leader for a read index: one question at a time, readers that come meanwhile share the next one. */
 export function askReadIndex(s: RaftState, waiter: number): void {
   if (s.leader === NO_MEMBER) {
     s.dropRead(waiter, "no leader");

@@ -72,7 +72,7 @@ export interface SnapshotMeta {
 interface Envelope {
   readonly from: MemberId;
   readonly to: MemberId;
-  /** The sender's term; for a pre-vote request and a granted pre-vote response the term that would be campaigned for. */
+  /** The sender's term; for a pre-vote request, and for a granted one's response, the term that would follow. */
   readonly term: number;
 }
 
