@@ -1,0 +1,353 @@
+/** Mutants of the consensus core (reliability.md §7, "Mutants for T1", and our own). */
+import type { Mutant } from "./types.ts";
+
+const F = {
+  state: "src/raft/state.ts",
+  raft: "src/raft/raft.ts",
+  log: "src/raft/log.ts",
+  election: "src/raft/election.ts",
+  follower: "src/raft/follower.ts",
+  leader: "src/raft/leader.ts",
+  membership: "src/raft/membership.ts",
+  quorum: "src/raft/quorum.ts",
+  rounds: "src/raft/rounds.ts",
+};
+
+function mutant(
+  name: string,
+  story: string,
+  ...edits: [file: string, find: string, replace: string][]
+): Mutant {
+  return {
+    name,
+    area: "raft",
+    story,
+    edits: edits.map(([file, find, replace]) => ({ file, find, replace })),
+  };
+}
+
+export const ELECTION_MUTANTS: readonly Mutant[] = [
+  mutant(
+    "vote-sent-before-persisted",
+    "A vote leaves before the disk has it: after a crash the member votes again in the same term.",
+    [F.election, `s.hold({ type: "voteResponse"`, `s.send({ type: "voteResponse"`],
+  ),
+  mutant(
+    "vote-request-before-persisted",
+    "A candidate asks for votes with a log end and a term that its disk does not hold.",
+    [F.election, "else s.hold(request);", "else s.send(request);"],
+  ),
+  mutant("vote-not-persisted", "A restarted member has forgotten whom it voted for.", [
+    F.state,
+    "this.vote = start.hardState.vote;",
+    "this.vote = NO_MEMBER;",
+  ]),
+  mutant("term-not-persisted", "A restarted member believes the term of its last entry to be its own.", [
+    F.state,
+    "this.term = start.hardState.term;",
+    "this.term = this.log.lastTerm;",
+  ]),
+  mutant("vote-twice", "A member votes for everybody who asks in its term.", [
+    F.election,
+    "s.vote === m.from || (s.vote === NO_MEMBER && s.leader === NO_MEMBER) || (m.pre && m.term > s.term);",
+    "s.term > 0;",
+  ]),
+  mutant("no-up-to-date-check", "A vote goes to a candidate whose log is behind (Raft paper §5.4.1).", [
+    F.election,
+    "free && !isBoundToLeader(s, m) && s.log.isUpToDate(m.lastIndex, m.lastTerm)",
+    "free && !isBoundToLeader(s, m)",
+  ]),
+  mutant("up-to-date-by-length", "The longer log wins whatever its last term is (skiff's bug).", [
+    F.log,
+    "return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);",
+    "return lastTerm >= 0 && lastIndex >= this.lastIndex;",
+  ]),
+  mutant("own-vote-before-persisted", "A candidate counts its own vote before the disk has it.", [
+    F.election,
+    "if (s.durable.term !== s.term || s.durable.vote !== s.id) return;",
+    "",
+  ]),
+  mutant(
+    "pre-vote-counts-as-vote",
+    "A granted pre-vote is counted in the real election.",
+    [
+      F.election,
+      `const asked = m.pre ? s.role === "preCandidate" : s.role === "candidate";`,
+      `const asked = s.role === "preCandidate" || s.role === "candidate";`,
+    ],
+    [F.election, "if (m.pre && m.granted && m.term !== s.term + 1) return;", ""],
+  ),
+  mutant(
+    "pre-vote-bumps-term",
+    "A pre-vote request changes the receiver's term: a cut-off member inflates it.",
+    [F.raft, "if (m.pre) return true;", "if (m.pre) s.becomeFollower(m.term, NO_MEMBER);"],
+  ),
+  mutant(
+    "campaign-with-unapplied-conf",
+    "A member campaigns by a configuration that it knows to be outdated.",
+    [
+      F.state,
+      `if (this.log.entryAt(i)?.type === "conf") return false;`,
+      `if (this.log.entryAt(i)?.type === undefined) return false;`,
+    ],
+  ),
+  mutant("vote-of-one-half", "An election in a joint configuration needs only the incoming majority.", [
+    F.quorum,
+    "const outgoing = majorityVote(conf.votersOutgoing, votes);",
+    "const outgoing = incoming;",
+  ]),
+  mutant("vote-reset-lost", "A vote survives into the next term, so it is given to the wrong one.", [
+    F.state,
+    "this.vote = NO_MEMBER;\n    }\n    this.leaveRole();",
+    "}\n    this.leaveRole();",
+  ]),
+];
+
+export const LOG_MUTANTS: readonly Mutant[] = [
+  mutant("ack-before-fsync", "An append is acknowledged before it is on the disk (etcd #14370).", [
+    F.follower,
+    `function acknowledge(s: RaftState, to: MemberId, index: number): void {\n  s.hold({`,
+    `function acknowledge(s: RaftState, to: MemberId, index: number): void {\n  s.send({`,
+  ]),
+  mutant("leader-counts-unpersisted", "The leader counts itself before its own disk has the entry.", [
+    F.state,
+    "if (id === this.id) return this.log.persisted;",
+    "if (id === this.id) return this.log.lastIndex;",
+  ]),
+  mutant(
+    "overwritten-batch-counts",
+    "A batch that came back from the disk counts although it was overwritten since.",
+    [
+      F.log,
+      "const to = Math.min(this.#savingTo, this.#unsavedFrom - 1);",
+      "const to = Math.min(this.#savingTo, this.lastIndex);",
+    ],
+    [F.log, `assert(this.#persisted < this.#unsavedFrom, "persisted and unsaved", {`, `assert(true, "", {`],
+  ),
+  mutant(
+    "commit-old-term-by-count",
+    "An entry of an older term is committed by counting (Raft paper, figure 8).",
+    [
+      F.leader,
+      "if (index <= s.log.committed || s.log.termAt(index) !== s.term) return false;",
+      "if (index <= s.log.committed) return false;",
+    ],
+  ),
+  mutant(
+    "commit-own-tail",
+    "A follower commits up to the leader's commit, its own obsolete tail included (scylladb #9965).",
+    [
+      F.follower,
+      "s.log.maybeCommit(Math.min(m.commit, matched));",
+      "s.log.maybeCommit(Math.min(m.commit, s.log.lastIndex));",
+    ],
+  ),
+  mutant(
+    "heartbeat-commits-unmatched",
+    "A heartbeat carries the leader's commit whatever the member has (etcd #10166).",
+    [
+      F.leader,
+      "const commit = Math.min(progress.match, s.log.committed);",
+      "const commit = s.log.committed;",
+    ],
+  ),
+  mutant(
+    "no-log-matching-check",
+    "An append is taken without looking at the term before it (liferaft's bug).",
+    [
+      F.follower,
+      "if (s.log.termAt(m.prevIndex) !== m.prevTerm) {",
+      "if (s.log.termAt(m.prevIndex) === undefined) {",
+    ],
+  ),
+  mutant("no-truncate-on-conflict", "Entries that conflict with the leader's are kept.", [
+    F.log,
+    "if (this.termAt(entry.index) !== entry.term) return entry;",
+    "if (this.termAt(entry.index) === undefined) return entry;",
+  ]),
+  mutant("late-append-truncates", "A late or repeated append cuts off what came after it (skiff's bug).", [
+    F.follower,
+    "const conflict = s.log.firstConflict(m.entries);",
+    "const conflict = m.entries[0];",
+  ]),
+  mutant("apply-before-persisted", "Committed entries are applied before this member's own disk has them.", [
+    F.log,
+    "const to = Math.min(this.#committed, this.#persisted);",
+    "const to = this.#committed;",
+  ]),
+  mutant(
+    "old-term-acknowledgement",
+    "An acknowledgement of an older term counts in this one.",
+    [
+      F.raft,
+      `if (m.type === "append" || m.type === "heartbeat") {\n      reportPosition(s, m.from);`,
+      `if (m.type === "appendResponse" || m.type === "heartbeatResponse") {\n      return this.#stepThisTerm(m);\n` +
+        `    } else if (m.type === "append" || m.type === "heartbeat") {\n      reportPosition(s, m.from);`,
+    ],
+    [
+      F.leader,
+      "if (!m.rejected && m.index > s.log.lastIndex) {",
+      "if (!m.rejected && m.index > s.log.lastIndex) return OK;\n  if (!m.rejected && m.index > s.log.lastIndex) {",
+    ],
+  ),
+  mutant("check-quorum-off", "A leader that hears nobody stays leader.", [
+    F.leader,
+    "if (s.now - heardAt > s.options.electionTimeoutMs) {",
+    "if (s.now < heardAt) {",
+  ]),
+  mutant(
+    "snapshot-drops-suffix",
+    "A snapshot that agrees with the log wipes what was acknowledged behind it.",
+    [
+      F.follower,
+      "if (s.log.termAt(meta.index) === meta.term) return",
+      "if (s.log.termAt(meta.index) === meta.term + 0.5) return",
+    ],
+  ),
+  mutant(
+    "candidate-shrinks-log",
+    "A candidate takes a snapshot and still counts votes for its longer log.",
+    [
+      F.follower,
+      `if (s.role !== "follower") s.becomeFollower(s.term, NO_MEMBER);\n  s.log.restore(meta);`,
+      "s.log.restore(meta);",
+    ],
+    [F.raft, `else if (m.term === s.term && s.role !== "leader") heardLeader(s, m.from);`, ""],
+  ),
+  mutant("snapshot-conf-lost", "A member that installs a snapshot keeps its old configuration.", [
+    F.raft,
+    "s.conf = meta.conf;",
+    "",
+  ]),
+];
+
+export const READ_MUTANTS: readonly Mutant[] = [
+  mutant(
+    "read-before-commit-in-term",
+    "A new leader answers reads before it knows what is committed (etcd #7331).",
+    [
+      F.leader,
+      "if (!s.hasCommittedInTerm()) {\n    s.rounds.waitForCommit(reader);",
+      "if (s.log.committed < 0) {\n    s.rounds.waitForCommit(reader);",
+    ],
+    [F.state, "this.hasCommittedInTerm() &&\n      this.now", "this.now"],
+  ),
+  mutant("read-without-quorum", "A leader answers reads without asking anybody whether it still is one.", [
+    F.leader,
+    "s.rounds.wait(reader, s.log.committed);\n",
+    "answerReader(s, reader, s.log.committed, false);\n",
+  ]),
+  mutant(
+    "read-joins-older-round",
+    "A reader is confirmed by a round that began before it came (etcd #20418).",
+    [
+      F.rounds,
+      "this.#waiting.push({ reader, round: this.#round + 1, index });",
+      "this.#waiting.push({ reader, round: Math.max(1, this.#confirmed), index });",
+    ],
+    [
+      F.leader,
+      "if (s.rounds.wantsRound()) beginRound(s);\n}\n\nfunction answerReader",
+      "confirmRounds(s);\n  beginRound(s);\n}\n\nfunction answerReader",
+    ],
+  ),
+  mutant(
+    "lease-by-receive-time",
+    "The lease runs from when the answers came, not from when the question left.",
+    [
+      F.leader,
+      "s.rounds.promise(promised, s.conf.leaseMs);",
+      "s.rounds.promise(promised, s.conf.leaseMs + s.now - s.rounds.sentAt(promised));",
+    ],
+    [
+      F.rounds,
+      "  /** Ends the lease:",
+      "  sentAt(round: number): MonoMs {\n    return this.#sentAt[round % REMEMBERED_ROUNDS] as MonoMs;\n  }\n\n  /** Ends the lease:",
+    ],
+  ),
+  mutant("lease-kept-over-transfer", "The lease goes on after MsgTimeoutNow (tikv #964).", [
+    F.leader,
+    "s.leaseGivenUp = true;\n  s.rounds.voidLease();\n",
+    "",
+  ]),
+  mutant(
+    "lease-kept-over-conf-change",
+    "A lease counted over the old configuration goes on in the new one.",
+    [F.membership, "s.rounds.voidLease();", ""],
+    [F.state, "this.pendingConfIndex <= this.applied &&\n      ", ""],
+  ),
+  mutant("lease-without-promise", "Every answer extends the lease, also one that promises nothing.", [
+    F.leader,
+    "if (m.promised && m.round > progress.promisedRound)",
+    "if (m.round > progress.promisedRound)",
+  ]),
+  mutant("restart-forgets-promise", "A restarted member votes at once, whatever it promised before.", [
+    F.state,
+    "this.promiseUntil = deps.now + start.longestLeaseMs * PROMISE_FACTOR;",
+    "this.promiseUntil = deps.now;",
+  ]),
+  mutant("promise-before-term-durable", "A promise is given in a term that a crash would take back.", [
+    F.follower,
+    "|| s.durable.term < s.term) return false;",
+    ") return false;",
+  ]),
+  mutant(
+    "promise-without-margin",
+    "The promise is as long as the lease: no room for clocks of different rates.",
+    [F.state, "export const PROMISE_FACTOR = 1.1;", "export const PROMISE_FACTOR = 1.0;"],
+  ),
+  mutant(
+    "promise-not-kept-in-vote",
+    "A member votes while it is bound by a promise, once its leader seems gone.",
+    [F.election, "return s.hasLiveLeader() || s.now < s.promiseUntil;", "return s.hasLiveLeader();"],
+  ),
+  mutant(
+    "promise-not-kept-in-campaign",
+    "A member campaigns, and votes for itself, while it is bound by a promise.",
+    [F.election, "if (s.now < s.promiseUntil) {", "if (s.now < s.promiseUntil - 60_000) {"],
+  ),
+];
+
+export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
+  mutant("two-pending-changes", "A change is proposed while another is not applied.", [
+    F.membership,
+    "if (!s.hasCommittedInTerm() || s.pendingConfIndex > s.applied)\n    return dropped(",
+    "if (!s.hasCommittedInTerm())\n    return dropped(",
+  ]),
+  mutant(
+    "change-before-own-commit",
+    "A new leader changes members before it has committed in its term (Ongaro 2015).",
+    [
+      F.membership,
+      "if (!s.hasCommittedInTerm() || s.pendingConfIndex > s.applied)\n    return dropped(",
+      "if (s.pendingConfIndex > s.applied)\n    return dropped(",
+    ],
+    [F.leader, "s.pendingConfIndex = s.log.lastIndex;\n  s.heartbeatDue", "s.heartbeatDue"],
+  ),
+  mutant("learner-counted", "A learner's acknowledgement counts towards the majority.", [
+    F.quorum,
+    "const incoming = majorityReached(conf.voters, reached);",
+    "const incoming = conf.learners.length === 0 ? majorityReached(conf.voters, reached) :\n" +
+      "    conf.voters.concat(conf.learners).map(reached).sort((a, b) => b - a)[conf.voters.length >> 1] ?? 0;",
+  ]),
+  mutant("commit-by-one-half", "A joint configuration commits by its incoming majority alone.", [
+    F.quorum,
+    "if (conf.votersOutgoing.length === 0) return incoming;",
+    "if (conf.votersOutgoing.length >= 0) return incoming;",
+  ]),
+  mutant("single-step-for-many", "Any number of voters may change in one simple step.", [
+    "src/raft/conf.ts",
+    "if (!change.joint && conf.voters.length > 0 && voterDifference(conf.voters, next.voters) > 1) {",
+    "if (!change.joint && conf.voters.length > 0 && voterDifference(conf.voters, next.voters) > 9) {",
+  ]),
+  mutant("joint-never-left", "Nobody leaves the joint configuration.", [
+    F.membership,
+    `if (s.role !== "leader" || !isJoint(s.conf) || s.transfer !== undefined) return;`,
+    `if (s.role === "leader" || !isJoint(s.conf) || s.transfer !== undefined) return;`,
+  ]),
+  mutant("removed-leader-stays", "A leader that was removed goes on leading.", [
+    F.membership,
+    "if (!isVoter(s.conf, s.id)) stepDownRemoved(s);",
+    "",
+  ]),
+];
