@@ -1,2 +1,3 @@
-export type { WalOptions, WalRecovery, WalRefusal } from "./types.ts";
-export { createWal, recoverWal, Wal } from "./wal.ts";
+export { recoverWal, type WalRecovery } from "./recovery.ts";
+export type { WalOptions, WalRefusal } from "./types.ts";
+export { createWal, Wal } from "./wal.ts";

@@ -1,9 +1,7 @@
 /**
- * What the write-ahead log is made with and what opening one gives. Plain data; `wal.ts` is the log itself.
+ * What the write-ahead log is made with, and how it is refused. Plain data.
  */
 import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
-import type { FileOp, RecoveredLog } from "../env/index.ts";
-import type { Wal } from "./wal.ts";
 
 /** Identity and geometry of one log. The identities are in every segment; a log with others is refused by name. */
 export interface WalOptions {
@@ -16,21 +14,6 @@ export interface WalOptions {
   readonly member: MemberId;
   readonly instance: InstanceId;
 }
-
-/** Outcome of reading a log directory. Nothing was written yet. */
-export type WalRecovery =
-  | {
-      readonly type: "ok";
-      readonly recovered: RecoveredLog;
-      /** To be done, all of it, before anything else happens to the log. Never empty. */
-      readonly repair: readonly FileOp[];
-      readonly wal: Wal;
-      /** An unfinished last batch was found; it was never acknowledged, and `repair` clears its room. */
-      readonly torn: boolean;
-    }
-  /** There is no log. `cleanup` removes what an interrupted `createWal` left; do it before `createWal`. */
-  | { readonly type: "empty"; readonly cleanup: readonly FileOp[] }
-  | WalRefusal;
 
 /** The log is damaged, foreign or too new. Nothing may be written to the directory. */
 export interface WalRefusal {
