@@ -59,6 +59,7 @@ export type RefusedReason =
   | "too many requests"
   | "stopped"
   | "request is too large"
+  | "request is malformed"
   | "bad transferee"
   | "learner"
   | "timed out"

@@ -1,0 +1,31 @@
+/**
+ * When a member announces its data directory's instance. It does so as an ordinary request, because only an entry can
+ * pin it on all members alike; and again for as long as its record lacks it, because a request may be lost.
+ */
+import type { MonoMs } from "../env/index.ts";
+
+/** The wait doubles from one election timeout up to this many. */
+const MAX_BACKOFF_TIMEOUTS = 16;
+
+export class Publisher {
+  readonly #electionTimeoutMs: number;
+  #nextAt: MonoMs = Number.NEGATIVE_INFINITY;
+  #backoff = 1;
+
+  constructor(electionTimeoutMs: number) {
+    this.#electionTimeoutMs = electionTimeoutMs;
+  }
+
+  /** When the next attempt is allowed. */
+  get nextAt(): MonoMs {
+    return this.#nextAt;
+  }
+
+  /** Whether to try now; if so, counts as an attempt. */
+  maybeAttempt(now: MonoMs): boolean {
+    if (now < this.#nextAt) return false;
+    this.#nextAt = now + this.#electionTimeoutMs * this.#backoff;
+    this.#backoff = Math.min(this.#backoff * 2, MAX_BACKOFF_TIMEOUTS);
+    return true;
+  }
+}
