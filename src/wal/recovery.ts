@@ -125,9 +125,12 @@ class Recovery {
   /** Numbers of the segments, ascending. Files of other programs are none of ours, and are left alone. */
   #list(): number[] | WalRefusal {
     const numbers: number[] = [];
-    const names = this.#directory.list().map((file) => file.name);
-    for (const name of names.sort()) {
+    const files = [...this.#directory.list()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const { name, bytes } of files) {
       const kind = parseName(name);
+      if (kind.type === "segment" && bytes > MAX_SEGMENT_BYTES) {
+        return refuse(name, MAX_SEGMENT_BYTES, `the file has ${bytes} bytes, more than any segment`);
+      }
       if (kind.type === "segment") numbers.push(kind.number);
       if (kind.type === "leftover") this.#leftovers.push(name);
       if (kind.type === "malformed") return refuse(name, 0, "this is not the name of a log segment");
@@ -175,7 +178,9 @@ class Recovery {
   /** Checks file and header. undefined: the file was never finished, and nothing was ever written to it. */
   #openSegment(number: number, isLast: boolean): Segment | WalRefusal | undefined {
     const name = segmentName(number);
-    const bytes = this.#directory.read(name);
+    const read = this.#directory.read(name);
+    // NOTE: a plain view, for `slice` of a Buffer shares memory where that of a Uint8Array copies.
+    const bytes = new Uint8Array(read.buffer, read.byteOffset, read.length);
     const { cluster, member, instance } = this.#options;
     const pattern = patternSector(instance, number);
     const decoded = decodeSegmentHeader(bytes);
@@ -214,7 +219,7 @@ class Recovery {
       return refuse(name, offset, reason, "Start this member with the data directory that belongs to it.");
     }
     if (header.number !== number) return refuse(name, 16, `the file holds segment ${header.number}`);
-    if (header.bytes !== bytes.length || header.bytes > MAX_SEGMENT_BYTES) {
+    if (header.bytes !== bytes.length) {
       const reason = `the file has ${bytes.length} bytes where its header names ${header.bytes}`;
       return refuse(name, Math.min(bytes.length, header.bytes), reason);
     }
