@@ -6,7 +6,14 @@ import { hex, MAX_ID } from "../base/index.ts";
 
 /** Whether a string can be written and read back: UTF-8 has no lone surrogates. */
 export function textProblem(what: string, text: string): string | undefined {
-  return /\p{Surrogate}/u.test(text) ? `${what} holds a lone surrogate` : undefined;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Most strings have no surrogate at all; only those that have one pay for the expression that pairs them.
+    if (unit >= 0xd800 && unit <= 0xdfff) {
+      return /\p{Surrogate}/u.test(text) ? `${what} holds a lone surrogate` : undefined;
+    }
+  }
+  return undefined;
 }
 
 /** Whether `value` is an integer in [lo, hi]. */

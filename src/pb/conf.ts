@@ -107,7 +107,7 @@ export function confStateProblem(conf: ConfState): string | undefined {
     uintProblem("leaseMs", conf.leaseMs, 0, LIMITS.maxLeaseMs);
   if (listed !== undefined) return listed;
   const stray = learnersNext.find((id) => !votersOutgoing.includes(id));
-  if (stray !== undefined) return `learnersNext member ${stray.toString(16)} is not in votersOutgoing`;
+  if (stray !== undefined) return `learnersNext: member ${stray.toString(16)} is not in votersOutgoing`;
   const members = new Set([...voters, ...votersOutgoing, ...learners]).size;
   if (members > LIMITS.maxMembers) return `${members} members are more than ${LIMITS.maxMembers}`;
   return undefined;

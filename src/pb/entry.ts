@@ -4,7 +4,7 @@
  */
 import { EMPTY_BYTES, LIMITS } from "../base/index.ts";
 import type { Entry, ProposedEntry } from "../raft/types.ts";
-import { type Reader, Refusal, readBytes, readUint, skipField } from "./wire-read.ts";
+import { type Reader, Refusal, readEntryData, readUint, skipField } from "./wire-read.ts";
 import { openSized, putBytes, putUint, varintSize, type Writer } from "./wire-write.ts";
 
 const NORMAL = 1;
@@ -69,7 +69,7 @@ export function readEntry(r: Reader): Entry {
         type = readUint(r, tag, "entry type");
         break;
       case ENTRY.data:
-        data = readBytes(r, tag, "entry data", LIMITS.maxEntryBytes);
+        data = readEntryData(r, tag, "entry data", LIMITS.maxEntryBytes);
         break;
       default:
         skipField(r, tag);
@@ -85,7 +85,7 @@ export function readProposed(r: Reader): ProposedEntry {
   while (r.pos < r.len) {
     const tag = r.tag();
     if (tag >>> 3 === PROPOSED.type) type = readUint(r, tag, "entry type");
-    else if (tag >>> 3 === PROPOSED.data) data = readBytes(r, tag, "entry data", LIMITS.maxEntryBytes);
+    else if (tag >>> 3 === PROPOSED.data) data = readEntryData(r, tag, "entry data", LIMITS.maxEntryBytes);
     else skipField(r, tag);
   }
   return { type: entryType(type), data };

@@ -20,7 +20,7 @@ import {
 } from "./wire-read.ts";
 import {
   begin,
-  finish,
+  finishTransient,
   open,
   openSized,
   putFlag,
@@ -34,7 +34,7 @@ const WHAT = "peer message";
 const { maxMessageBytes } = LIMITS;
 
 /**
- * The bytes are the caller's.
+ * The bytes may share their ArrayBuffer with those of other messages: they are to be sent, not kept.
  * @throws AssertionError when the message breaks a rule of message-check.ts or exceeds LIMITS.maxMessageBytes
  */
 export function encodeMessage(m: Message): Uint8Array {
@@ -44,16 +44,66 @@ export function encodeMessage(m: Message): Uint8Array {
   putId(w, 1, m.from);
   putId(w, 2, m.to);
   putUint(w, 3, m.term);
-  if (m.type === "append") {
-    writeAppend(w, m);
-  } else if (m.type === "propose") {
-    writePropose(w, m);
-  } else {
-    open(w, BODY_FIELD[m.type]);
-    writeSmallBody(w, m);
-    w.ldelim();
+  writeBody(w, m);
+  return finishTransient(w, WHAT, maxMessageBytes);
+}
+
+/** One `switch` over the type, so that every field below is read from objects of one shape. */
+function writeBody(w: Writer, m: Message): void {
+  switch (m.type) {
+    case "voteRequest":
+      open(w, BODY_FIELD.voteRequest);
+      putFlag(w, 1, m.pre);
+      putUint(w, 2, m.lastIndex);
+      putUint(w, 3, m.lastTerm);
+      putFlag(w, 4, m.transfer);
+      break;
+    case "voteResponse":
+      open(w, BODY_FIELD.voteResponse);
+      putFlag(w, 1, m.pre);
+      putFlag(w, 2, m.granted);
+      break;
+    case "append":
+      writeAppend(w, m);
+      return;
+    case "appendResponse":
+      open(w, BODY_FIELD.appendResponse);
+      putFlag(w, 1, m.rejected);
+      putUint(w, 2, m.index);
+      putUint(w, 3, m.hintIndex);
+      putUint(w, 4, m.hintTerm);
+      break;
+    case "heartbeat":
+      open(w, BODY_FIELD.heartbeat);
+      putUint(w, 1, m.round);
+      putUint(w, 2, m.leaseMs);
+      putUint(w, 3, m.commit);
+      break;
+    case "heartbeatResponse":
+      open(w, BODY_FIELD.heartbeatResponse);
+      putUint(w, 1, m.round);
+      putFlag(w, 2, m.promised);
+      break;
+    case "timeoutNow":
+      open(w, BODY_FIELD.timeoutNow);
+      break;
+    case "propose":
+      writePropose(w, m);
+      return;
+    case "readIndex":
+      open(w, BODY_FIELD.readIndex);
+      putUint(w, 1, m.requestId);
+      putFlag(w, 2, m.lease);
+      break;
+    case "readIndexResponse":
+      open(w, BODY_FIELD.readIndexResponse);
+      putUint(w, 1, m.requestId);
+      putUint(w, 2, m.index);
+      break;
+    default:
+      unreachable(m);
   }
-  return finish(w, WHAT, maxMessageBytes);
+  w.ldelim();
 }
 
 function writeAppend(w: Writer, m: AppendRequest): void {
@@ -84,48 +134,6 @@ function mustHaveSize(w: Writer, begun: number, size: number): void {
 
 function uintFieldSize(value: number): number {
   return value === 0 ? 0 : 1 + varintSize(value);
-}
-
-function writeSmallBody(w: Writer, m: Exclude<Message, AppendRequest | ProposeRequest>): void {
-  switch (m.type) {
-    case "voteRequest":
-      putFlag(w, 1, m.pre);
-      putUint(w, 2, m.lastIndex);
-      putUint(w, 3, m.lastTerm);
-      putFlag(w, 4, m.transfer);
-      return;
-    case "voteResponse":
-      putFlag(w, 1, m.pre);
-      putFlag(w, 2, m.granted);
-      return;
-    case "appendResponse":
-      putFlag(w, 1, m.rejected);
-      putUint(w, 2, m.index);
-      putUint(w, 3, m.hintIndex);
-      putUint(w, 4, m.hintTerm);
-      return;
-    case "heartbeat":
-      putUint(w, 1, m.round);
-      putUint(w, 2, m.leaseMs);
-      putUint(w, 3, m.commit);
-      return;
-    case "heartbeatResponse":
-      putUint(w, 1, m.round);
-      putFlag(w, 2, m.promised);
-      return;
-    case "timeoutNow":
-      return;
-    case "readIndex":
-      putUint(w, 1, m.requestId);
-      putFlag(w, 2, m.lease);
-      return;
-    case "readIndexResponse":
-      putUint(w, 1, m.requestId);
-      putUint(w, 2, m.index);
-      return;
-    default:
-      unreachable(m);
-  }
 }
 
 /**

@@ -22,7 +22,7 @@ import {
 } from "./wire-read.ts";
 import {
   begin,
-  finish,
+  finishTransient,
   open,
   putBytes,
   putId,
@@ -47,7 +47,7 @@ const maxCounter = Number.MAX_SAFE_INTEGER;
 const BODY_FIELD = { begin: 2, chunk: 3, end: 4 } as const satisfies Record<SnapshotFrame["type"], number>;
 
 /**
- * The bytes are the caller's.
+ * The bytes may share their ArrayBuffer with those of other frames: they are to be sent, not kept.
  * @throws AssertionError when a field is out of range, a value exceeds LIMITS.maxEntryBytes, or the whole exceeds
  * LIMITS.maxMessageBytes
  */
@@ -59,7 +59,7 @@ export function encodeSnapshotFrame(frame: SnapshotFrame): Uint8Array {
   open(w, BODY_FIELD[frame.type]);
   writeBody(w, frame);
   w.ldelim();
-  return finish(w, WHAT, maxMessageBytes);
+  return finishTransient(w, WHAT, maxMessageBytes);
 }
 
 function writeBody(w: Writer, frame: SnapshotFrame): void {

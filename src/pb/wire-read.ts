@@ -8,6 +8,7 @@
  */
 import protobuf from "protobufjs/minimal.js";
 import { EMPTY_BYTES, fail } from "../base/index.ts";
+import { idOf } from "./id-words.ts";
 import type { Decoded } from "./types.ts";
 
 export type Reader = protobuf.Reader;
@@ -16,6 +17,12 @@ const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
+
+/**
+ * Up to this many bytes are copied one by one into an array of their own: V8 keeps so small a typed array inside its
+ * heap, where it is several times cheaper than a view, which needs an ArrayBuffer object outside of it.
+ */
+const SMALL_BYTES = 64;
 
 /** Ends the decoding of a message; never leaves this folder. */
 export class Refusal extends Error {
@@ -116,8 +123,6 @@ export function readFlag(r: Reader, tag: number, what: string): boolean {
   return value === 1;
 }
 
-const words = new DataView(new ArrayBuffer(8));
-
 /** Reads an identity. */
 export function readId(r: Reader, tag: number, what: string): bigint {
   if ((tag & 7) !== FIXED64) refuseWireType(tag, what);
@@ -125,9 +130,8 @@ export function readId(r: Reader, tag: number, what: string): bigint {
 }
 
 function readIdWords(r: Reader): bigint {
-  words.setUint32(0, r.fixed32(), true);
-  words.setUint32(4, r.fixed32(), true);
-  return words.getBigUint64(0, true);
+  const lo = r.fixed32();
+  return idOf(lo, r.fixed32());
 }
 
 /** Reads packed identities behind those of `into`; more than `max` of them in all are refused. */
@@ -160,20 +164,46 @@ export function readText(r: Reader, tag: number, what: string): string {
 }
 
 /**
- * Reads bytes that may live longer than the message. A part below half of the buffer that it lies in is copied, so
- * that one small entry kept in the log does not pin a large network buffer; a larger part is a view, and whoever
- * decodes gives up the buffer.
+ * Reads bytes that may live on alone, such as a value of a snapshot: a copy, unless they fill half of the buffer that
+ * they lie in, so that one small value never pins a large network buffer. Whoever decodes gives up the buffer.
  */
 export function readBytes(r: Reader, tag: number, what: string, max: number): Uint8Array {
+  const size = enterBytes(r, tag, what, max);
+  const start = r.pos;
+  r.pos += size;
+  if (size <= SMALL_BYTES) return copySmall(r.buf, start, size);
+  if (size * 2 < r.buf.buffer.byteLength) return r.buf.slice(start, start + size);
+  return new Uint8Array(r.buf.buffer, r.buf.byteOffset + start, size);
+}
+
+/**
+ * Reads the data of an entry: a view of the message's bytes, which are copied once, as a whole, if they are a small
+ * part of their buffer. Entries that came together lie side by side in the log and leave it together, so none of
+ * them pins what the log would not hold anyway, and a message of many costs one allocation instead of many.
+ */
+export function readEntryData(r: Reader, tag: number, what: string, max: number): Uint8Array {
+  const size = enterBytes(r, tag, what, max);
+  const start = r.pos;
+  r.pos += size;
+  if (size <= SMALL_BYTES) return copySmall(r.buf, start, size);
+  if (r.buf.length * 2 < r.buf.buffer.byteLength) r.buf = r.buf.slice();
+  return new Uint8Array(r.buf.buffer, r.buf.byteOffset + start, size);
+}
+
+/** The length of a field of bytes that are all there. */
+function enterBytes(r: Reader, tag: number, what: string, max: number): number {
   if ((tag & 7) !== LENGTH_DELIMITED) refuseWireType(tag, what);
   const size = r.size();
   if (size > max) throw new Refusal(`${what}: ${size} bytes are more than ${max}`);
-  const start = r.pos;
-  const end = start + size;
-  if (end > r.len) throw new Refusal(`${what} is truncated: ${r.len - start} of ${size} bytes`);
-  r.pos = end;
+  if (size > r.len - r.pos) throw new Refusal(`${what} is truncated: ${r.len - r.pos} of ${size} bytes`);
+  return size;
+}
+
+function copySmall(buf: Uint8Array, start: number, size: number): Uint8Array {
   if (size === 0) return EMPTY_BYTES;
-  return size * 2 < r.buf.buffer.byteLength ? r.buf.slice(start, end) : r.buf.subarray(start, end);
+  const copy = new Uint8Array(size);
+  for (let i = 0; i < size; i++) copy[i] = buf[start + i] as number;
+  return copy;
 }
 
 /** Narrows the reader to an embedded message; returns what `leave` needs. */
