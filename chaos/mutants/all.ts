@@ -1,0 +1,16 @@
+/** All mutants, in the order of the table. */
+import { APPLY_MUTANTS, MEMBER_MUTANTS } from "./member-mutants.ts";
+import { ELECTION_MUTANTS, LOG_MUTANTS, MEMBERSHIP_MUTANTS, READ_MUTANTS } from "./raft-mutants.ts";
+import type { Mutant } from "./types.ts";
+import { PEER_MUTANTS, WAL_MUTANTS } from "./wal-mutants.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  ...ELECTION_MUTANTS,
+  ...LOG_MUTANTS,
+  ...READ_MUTANTS,
+  ...MEMBERSHIP_MUTANTS,
+  ...MEMBER_MUTANTS,
+  ...APPLY_MUTANTS,
+  ...WAL_MUTANTS,
+  ...PEER_MUTANTS,
+];
