@@ -13,7 +13,6 @@ const SECTOR = 512;
 
 /** A sector of a file that was written and not synced. */
 interface PendingSector {
-  readonly file: File;
   readonly offset: number;
   readonly bytes: Uint8Array;
 }
@@ -70,7 +69,7 @@ export class JournalFiles implements LogFiles, LogDirectory {
       case "sync": {
         const file = this.#file(op.name);
         if (!this.#syncs) return;
-        for (const sector of file.pending) file.durable = put(file.durable, sector.offset, sector.bytes);
+        file.durable = overlay(file.durable, file.pending);
         file.pending = [];
         return;
       }
@@ -118,10 +117,8 @@ export class JournalFiles implements LogFiles, LogDirectory {
     const copies = new Map<File, File>();
     for (const file of this.#files()) {
       const copy = new File();
-      copy.durable = file.durable;
-      for (const sector of file.pending) {
-        if (survives(change++)) copy.durable = put(copy.durable, sector.offset, sector.bytes);
-      }
+      const survivors = file.pending.filter(() => survives(change++));
+      copy.durable = overlay(file.durable, survivors);
       copy.bytes = copy.durable;
       copies.set(file, copy);
     }
@@ -134,9 +131,22 @@ export class JournalFiles implements LogFiles, LogDirectory {
     return image;
   }
 
-  /** A directory with the same names and bytes, all of it durable: what a killed process leaves. */
-  kill(): JournalFiles {
-    return this.crash(() => true);
+  /** A copy of everything, durable or not: what the next process finds when this one is killed. */
+  fork(): JournalFiles {
+    const copy = new JournalFiles({ syncs: this.#syncs });
+    const copies = new Map<File, File>();
+    for (const file of this.#files()) {
+      const { bytes, durable, pending } = file;
+      copies.set(file, Object.assign(new File(), { bytes, durable, pending: [...pending] }));
+    }
+    const copyOf = (file: File): File => copies.get(file) as File;
+    for (const [name, file] of this.#names) copy.#names.set(name, copyOf(file));
+    for (const [name, file] of this.#durableNames) copy.#durableNames.set(name, copyOf(file));
+    copy.#pendingNames = this.#pendingNames.map(({ remove, add }) => ({
+      remove,
+      add: add === undefined ? undefined : { name: add.name, file: copyOf(add.file) },
+    }));
+    return copy;
   }
 
   #file(name: string): File {
@@ -164,7 +174,7 @@ function write(file: File, offset: number, bytes: Uint8Array): void {
   // A write that begins or ends inside a sector changes the part of it that it covers; the rest stays.
   for (let at = 0; at < bytes.length; ) {
     const next = Math.min(bytes.length, at + SECTOR - ((offset + at) % SECTOR));
-    file.pending.push({ file, offset: offset + at, bytes: bytes.slice(at, next) });
+    file.pending.push({ offset: offset + at, bytes: bytes.slice(at, next) });
     at = next;
   }
 }
@@ -174,5 +184,13 @@ function put(target: Uint8Array, offset: number, bytes: Uint8Array): Uint8Array 
   const out = new Uint8Array(Math.max(target.length, offset + bytes.length));
   out.set(target);
   out.set(bytes, offset);
+  return out;
+}
+
+function overlay(target: Uint8Array, sectors: readonly PendingSector[]): Uint8Array {
+  if (sectors.length === 0) return target;
+  const out = new Uint8Array(Math.max(target.length, ...sectors.map((s) => s.offset + s.bytes.length)));
+  out.set(target);
+  for (const sector of sectors) out.set(sector.bytes, sector.offset);
   return out;
 }
