@@ -66,7 +66,8 @@ export class LogModel {
     if (this.termAt(base.index) !== base.term) return `term ${base.term} at base ${base.index}`;
     const expected = this.entries.slice(base.index - lowest);
     for (const [i, entry] of entries.entries()) {
-      if (!isSameEntry(entry, expected[i])) {return `entry ${i}: ${text(entry)}, expected ${text(expected[i])}`;
+      if (!isSameEntry(entry, expected[i]))
+        return `entry ${i}: ${text(entry)}, expected ${text(expected[i])}`;
     }
     if (text(log.hardState) !== text(this.hardState)) return `hard state ${text(log.hardState)}`;
     if (text(log.snapshot) !== text(this.snapshot)) return `snapshot ${text(log.snapshot)}`;
