@@ -1,0 +1,319 @@
+// Goal: membership changes, identities and hand-over at the member's level. Method: the in-memory harness; members
+// join, are promoted and removed, come back with another data directory, stall and stop.
+import { describe, expect, it } from "vitest";
+import type { ConfChangeStep } from "../../../src/raft/index.ts";
+import { Cluster } from "../../support/member-harness.ts";
+
+const IDS = [1n, 2n, 3n];
+
+function change(cluster: Cluster, at: bigint, steps: ConfChangeStep[], joint = false): number {
+  return cluster.request(at, { type: "changeMembers", change: { joint, steps, leaseMs: undefined } });
+}
+
+describe("membership", () => {
+  it("adds a learner, promotes it, removes another", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.request(leader, { type: "put", key: "a", value: "1" });
+    cluster.add(4n);
+    const added = change(cluster, leader, [{ type: "addLearner", id: 4n }]);
+    cluster.advance(500);
+    expect(cluster.answer(leader, added)).toMatchObject({ type: "done" });
+    expect(cluster.member(4n).status()).toMatchObject({ conf: { learners: [4n] } });
+    const rows = [
+      { type: "put", key: "a", value: "2" },
+      { type: "get", key: "a", serializable: false },
+    ] as const;
+    for (const request of rows) {
+      const id = cluster.request(4n, request);
+      expect(cluster.answer(4n, id)).toMatchObject({ type: "refused", reason: "learner" });
+    }
+    const local = cluster.request(4n, { type: "get", key: "a", serializable: true });
+    expect(cluster.answer(4n, local)).toMatchObject({ type: "read", value: "1" });
+    const promoted = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
+    cluster.advance(500);
+    expect(cluster.answer(leader, promoted)).toMatchObject({ type: "done" });
+    const gone = cluster.other(leader, 4n);
+    const removed = change(cluster, leader, [{ type: "remove", id: gone }]);
+    cluster.advance(500);
+    expect(cluster.answer(leader, removed)).toMatchObject({ type: "done" });
+    const { conf } = cluster.member(4n).status();
+    expect([conf.voters.length, conf.voters.includes(gone), conf.learners]).toEqual([3, false, []]);
+    expect(cluster.member(4n).peerRecord(gone)).toEqual({ known: false, removed: true, pinnedInstance: 0n });
+    // A removed ID never returns.
+    const back = change(cluster, leader, [{ type: "addLearner", id: gone }]);
+    expect(cluster.answer(leader, back)).toMatchObject({
+      type: "refused",
+      reason: "configuration change is invalid",
+    });
+  });
+
+  it("promotes nobody who is not caught up", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    for (let i = 0; i < 30; i++) cluster.request(leader, { type: "put", key: "a", value: String(i) });
+    change(cluster, leader, [{ type: "addLearner", id: 4n }]);
+    cluster.advance(500);
+    const early = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
+    expect(cluster.answer(leader, early)).toMatchObject({
+      type: "refused",
+      reason: "a member to be promoted is not caught up",
+    });
+    cluster.add(4n);
+    cluster.advance(1_000);
+    const late = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
+    expect(cluster.answer(leader, late)).toMatchObject({ type: "done" });
+  });
+
+  it("leaves a joint configuration by itself", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.add(4n);
+    cluster.add(5n);
+    const out = cluster.other(leader, 4n, 5n);
+    const id = change(
+      cluster,
+      leader,
+      [
+        { type: "addVoter", id: 4n },
+        { type: "addVoter", id: 5n },
+        { type: "remove", id: out },
+      ],
+      true,
+    );
+    cluster.advance(2_000);
+    expect(cluster.answer(leader, id)).toMatchObject({ type: "done" });
+    const { conf } = cluster.member(5n).status();
+    expect(conf.votersOutgoing).toEqual([]);
+    expect(conf.voters).toEqual([1n, 2n, 3n, 4n, 5n].filter((voter) => voter !== out));
+    expect(cluster.member(5n).peerRecord(out).removed).toBe(true);
+  });
+
+  it("lets a leader remove itself", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    const id = change(cluster, leader, [{ type: "remove", id: leader }]);
+    cluster.until(() => ![0n, leader].includes(cluster.leader()));
+    expect(cluster.answer(leader, id)).toMatchObject({ type: "done" });
+    expect(cluster.member(cluster.leader()).status().conf.voters).not.toContain(leader);
+  });
+
+  const invalid = [
+    { name: "member 0", change: { joint: false, steps: [{ type: "addVoter", id: 0n }], leaseMs: undefined } },
+    { name: "lease too long", change: { joint: false, steps: [], leaseMs: 60_001 } },
+    { name: "fraction of a lease", change: { joint: false, steps: [], leaseMs: 0.5 } },
+    {
+      name: "lease in a joint change",
+      change: { joint: true, steps: [{ type: "addVoter", id: 9n }], leaseMs: 1 },
+    },
+    { name: "leave without being joint", change: { joint: false, steps: [], leaseMs: undefined } },
+    {
+      name: "two voters at once",
+      change: {
+        joint: false,
+        steps: [
+          { type: "addVoter", id: 8n },
+          { type: "addVoter", id: 9n },
+        ],
+        leaseMs: undefined,
+      },
+    },
+  ] as const;
+  it.each(invalid)("refuses an invalid change: $name", ({ change: invalidChange }) => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    const id = cluster.request(leader, { type: "changeMembers", change: invalidChange });
+    expect(cluster.answer(leader, id)).toMatchObject({
+      type: "refused",
+      reason: "configuration change is invalid",
+    });
+    const follower = cluster.other(leader);
+    const there = cluster.request(follower, { type: "changeMembers", change: invalidChange });
+    expect(cluster.answer(follower, there)).toMatchObject({ type: "refused", reason: "not leader" });
+  });
+});
+
+describe("identity", () => {
+  it("pins every member's data directory", () => {
+    const cluster = Cluster.start(IDS);
+    cluster.elect();
+    cluster.advance(3_000);
+    for (const id of IDS) {
+      for (const peer of IDS) {
+        const pinnedInstance = cluster.node(peer).options.instance;
+        expect(cluster.member(id).peerRecord(peer)).toEqual({ known: true, removed: false, pinnedInstance });
+      }
+    }
+    expect(cluster.member(1n).peerRecord(9n)).toEqual({ known: false, removed: false, pinnedInstance: 0n });
+    // And then nothing more is said about it.
+    const { lastIndex } = cluster.member(1n).status();
+    cluster.advance(60_000);
+    expect(cluster.member(1n).status().lastIndex).toBe(lastIndex);
+  });
+
+  it("publishes again when the first attempt was lost", () => {
+    const cluster = Cluster.start(IDS);
+    cluster.passes = (message) => message.type !== "propose";
+    const leader = cluster.elect();
+    const follower = cluster.other(leader);
+    cluster.advance(5_000);
+    expect(cluster.member(leader).peerRecord(follower).pinnedInstance).toBe(0n);
+    cluster.heal();
+    cluster.advance(16_000);
+    expect(cluster.member(leader).peerRecord(follower).pinnedInstance).toBe(
+      cluster.node(follower).options.instance,
+    );
+  });
+
+  it("takes no publication for another member", () => {
+    const cluster = Cluster.start(IDS);
+    cluster.passes = (message) => message.type !== "propose";
+    const leader = cluster.elect();
+    const follower = cluster.other(leader);
+    const third = cluster.other(leader, follower);
+    const stolen = cluster.sent.find((message) => message.type === "propose" && message.from === follower);
+    expect(stolen).toBeDefined();
+    cluster.heal();
+    if (stolen) cluster.deliver({ ...stolen, from: third });
+    expect(cluster.node(leader).refused.at(-1)).toContain(`publication of ${follower} forwarded by ${third}`);
+  });
+
+  it("stops a member whose identity is pinned to another data directory", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(3_000);
+    const victim = cluster.other(leader);
+    cluster.crash(cluster.node(victim));
+    // Here no handshake refuses it, so it hears of its own record with the log.
+    // A new leader knows nothing of how far it once was, and sends it everything.
+    const wiped = cluster.add(victim, { instance: 4711n });
+    cluster.request(leader, { type: "transferLeader", to: cluster.other(leader, victim) });
+    cluster.advance(3_000);
+    expect(wiped.fatal).toMatch(/is pinned to data directory .* it lost its data or a copy of it runs/);
+    expect(wiped.fatal).toContain(`kvctl member remove ${victim}`);
+    expect(cluster.member(victim).isEnded).toBe(true);
+    const id = cluster.request(victim, { type: "get", key: "a", serializable: true });
+    expect(cluster.answer(victim, id)).toMatchObject({ type: "refused", reason: "stopped" });
+    expect(cluster.member(victim).nextWake()).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe("hand-over", () => {
+  it("hands over when the leader's disk stalls, once per stall", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const node = cluster.node(leader);
+    node.holdLog = true;
+    cluster.request(leader, { type: "put", key: "a", value: "1" });
+    cluster.sent.length = 0;
+    cluster.advance(499);
+    expect(cluster.sent.some((m) => m.type === "timeoutNow")).toBe(false);
+    cluster.advance(1);
+    expect(cluster.sent.filter((m) => m.type === "timeoutNow").length).toBe(1);
+    cluster.until(() => ![0n, leader].includes(cluster.leader()));
+    cluster.advance(5_000);
+    expect(cluster.sent.filter((m) => m.type === "timeoutNow").length).toBe(1);
+    cluster.flush(node);
+  });
+
+  it("does not hand over for a disk that is merely busy", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const node = cluster.node(leader);
+    for (let i = 0; i < 5; i++) {
+      node.holdLog = true;
+      cluster.request(leader, { type: "put", key: "a", value: String(i) });
+      cluster.advance(400);
+      cluster.flush(node);
+    }
+    expect(cluster.leader()).toBe(leader);
+  });
+
+  it("stops gracefully: leadership first, waiting requests answered, new ones refused", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const node = cluster.node(leader);
+    node.holdLog = true;
+    const waiting = cluster.request(leader, { type: "put", key: "a", value: "1" });
+    // Others commit it without this disk; the answer needs it.
+    cluster.input(leader, (m, now) => m.stop(now));
+    cluster.input(leader, (m, now) => m.stop(now));
+    const late = cluster.request(leader, { type: "get", key: "a", serializable: true });
+    expect(cluster.answer(leader, late)).toMatchObject({ type: "refused", reason: "stopped" });
+    expect(cluster.member(leader).isEnded).toBe(false);
+    cluster.flush(node);
+    cluster.advance(200);
+    expect(cluster.answer(leader, waiting)).toMatchObject({ type: "written" });
+    expect(cluster.member(leader).isEnded).toBe(true);
+    const successor = cluster.leader();
+    expect([0n, leader]).not.toContain(successor);
+    // Inputs that come late are ignored.
+    cluster.input(leader, (m, now) => m.tick(now));
+    cluster.input(leader, (m, now) => m.persisted(now, 999));
+  });
+
+  it("ends after an election timeout whoever still waits", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.isolate(leader);
+    const put = cluster.request(leader, { type: "put", key: "a", value: "1" });
+    const get = cluster.request(leader, { type: "get", key: "a", serializable: false });
+    cluster.input(leader, (m, now) => m.stop(now));
+    cluster.advance(1_000);
+    expect(cluster.answer(leader, put)).toMatchObject({ type: "unknown", reason: "stopped" });
+    expect(cluster.answer(leader, get)?.type).toBe("refused");
+    expect(cluster.member(leader).isEnded).toBe(true);
+  });
+
+  it("stops at once when it is alone and nobody waits", () => {
+    const cluster = Cluster.start([1n]);
+    cluster.elect();
+    cluster.input(1n, (m, now) => m.stop(now));
+    expect(cluster.member(1n).isEnded).toBe(true);
+  });
+});
+
+describe("reads", () => {
+  it("needs a round in quorum mode and none under a lease", () => {
+    for (const readMode of ["quorum", "lease"] as const) {
+      const cluster = Cluster.start(IDS, { leaseMs: 400, readMode });
+      const leader = cluster.elect();
+      cluster.advance(1_000);
+      cluster.request(leader, { type: "put", key: "a", value: "1" });
+      cluster.advance(150);
+      cluster.isolate(leader);
+      const get = cluster.request(leader, { type: "get", key: "a", serializable: false });
+      if (readMode === "lease") {
+        expect(cluster.answer(leader, get)).toMatchObject({ type: "read", value: "1" });
+      } else {
+        expect(cluster.answer(leader, get)).toBeUndefined();
+      }
+      // Without acknowledged rounds the lease runs out, and then a lease read waits as well.
+      cluster.advance(401);
+      const later = cluster.request(leader, { type: "get", key: "a", serializable: false });
+      expect(cluster.answer(leader, later)?.type).not.toBe("read");
+      expect(cluster.member(leader).status().leaseUntil).toBe(Number.NEGATIVE_INFINITY);
+    }
+  });
+
+  it("waits at a follower until what the leader had committed is applied", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const follower = cluster.other(leader);
+    const node = cluster.node(follower);
+    node.holdLog = true;
+    cluster.request(leader, { type: "put", key: "a", value: "1" });
+    const get = cluster.request(follower, { type: "get", key: "a", serializable: false });
+    const stale = cluster.request(follower, { type: "get", key: "a", serializable: true });
+    cluster.advance(100);
+    expect(cluster.answer(follower, stale)).toMatchObject({ type: "read", value: undefined, modIndex: 0 });
+    expect(cluster.answer(follower, get)).toBeUndefined();
+    cluster.flush(node);
+    cluster.advance(200);
+    expect(cluster.answer(follower, get)).toMatchObject({ type: "read", value: "1" });
+  });
+});
