@@ -266,7 +266,6 @@ describe("restart", () => {
     const first = cluster.request(1n, { type: "cas", key: "a", expect: undefined, value: "1" });
     expect(cluster.answer(1n, first)).toMatchObject({ done: true });
     const { applied } = cluster.member(1n).status();
-    const hash = cluster.member(1n).stateHash();
     expect(node.disk.state.index).toBeLessThan(applied);
     cluster.crash(node);
     node.holdBackend = false;
@@ -275,8 +274,6 @@ describe("restart", () => {
     cluster.until(() => cluster.member(1n).status().applied >= applied);
     const get = cluster.request(1n, { type: "get", key: "a", serializable: true });
     expect(value(cluster.answer(1n, get))).toBe("1");
-    cluster.crash(node);
-    expect(hash).not.toBe(0);
   });
 
   it("forgets an entry that was never durable", () => {
