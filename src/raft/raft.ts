@@ -145,8 +145,13 @@ export class Raft {
   /** Time passed. May be called at any time; early calls do nothing. */
   tick(now: MonoMs): void {
     this.#at(now);
-    if (this.#s.role === "leader") tickLeader(this.#s);
-    else maybeCampaign(this.#s);
+    if (this.#s.role === "leader") {
+      tickLeader(this.#s);
+      // A transfer that came to nothing may have kept the leader from it, and nothing else may ever be applied.
+      maybeLeaveJoint(this.#s);
+    } else {
+      maybeCampaign(this.#s);
+    }
   }
 
   /** A message of another member. @param now sampled after its bytes were read */

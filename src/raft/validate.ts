@@ -23,8 +23,12 @@ export function impossibleMessage(self: MemberId, m: Message): string | undefine
       return outOfRange("round", m.round);
     case "readIndexResponse":
       return outOfRange("index", m.index);
-    case "readIndex":
     case "propose":
+      // It would pass by the judgement of `proposeConfChange`; members make changes only on themselves as leader.
+      return m.entries.some((e) => e.type === "conf")
+        ? "a configuration change is never forwarded"
+        : undefined;
+    case "readIndex":
     case "timeoutNow":
     case "voteResponse":
       return undefined;
