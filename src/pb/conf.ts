@@ -2,7 +2,7 @@
  * Configurations of the cluster and changes of them, and the point of the log that a snapshot stands for. Entries,
  * snapshot frames, the log and the backend carry these bytes.
  */
-import { fail, LIMITS } from "../base/index.ts";
+import { fail, hex, LIMITS } from "../base/index.ts";
 import type { ConfChange, ConfChangeStep, ConfState, SnapshotMeta } from "../raft/types.ts";
 import { idProblem, positionProblem, uintProblem } from "./check.ts";
 import type { Decoded } from "./types.ts";
@@ -107,7 +107,7 @@ export function confStateProblem(conf: ConfState): string | undefined {
     uintProblem("leaseMs", conf.leaseMs, 0, LIMITS.maxLeaseMs);
   if (listed !== undefined) return listed;
   const stray = learnersNext.find((id) => !votersOutgoing.includes(id));
-  if (stray !== undefined) return `learnersNext: member ${stray.toString(16)} is not in votersOutgoing`;
+  if (stray !== undefined) return `learnersNext: member ${hex(stray)} is not in votersOutgoing`;
   const members = new Set([...voters, ...votersOutgoing, ...learners]).size;
   if (members > LIMITS.maxMembers) return `${members} members are more than ${LIMITS.maxMembers}`;
   return undefined;
@@ -117,10 +117,9 @@ export function confStateProblem(conf: ConfState): string | undefined {
 function listProblem(what: string, ids: readonly bigint[]): string | undefined {
   let previous = 0n;
   for (const id of ids) {
-    const problem = idProblem(`${what} member`, id);
-    if (problem !== undefined) return problem;
-    if (id <= previous)
-      return `${what} member ${id.toString(16)} does not come after ${previous.toString(16)}`;
+    const problem = idProblem("member", id);
+    if (problem !== undefined) return `${what}: ${problem}`;
+    if (id <= previous) return `${what}: member ${hex(id)} does not come after ${hex(previous)}`;
     previous = id;
   }
   return undefined;
@@ -134,7 +133,7 @@ function overlapProblem(
 ): string | undefined {
   if (a.length === 0 || b.length === 0) return undefined;
   const both = a.find((id) => b.includes(id));
-  return both === undefined ? undefined : `member ${both.toString(16)} is in ${whatA} and in ${whatB}`;
+  return both === undefined ? undefined : `member ${hex(both)} is in ${whatA} and in ${whatB}`;
 }
 
 /**
