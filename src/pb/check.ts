@@ -1,6 +1,6 @@
 /**
- * Rules that several values share. Each returns the broken rule in words that name field and value, or undefined.
- * A decoder refuses by them and an encoder asserts by them, so what one writes the other reads.
+ * Rules that several values share. Each returns the broken rule in words that name field and value, or
+ * undefined. A decoder refuses by them and an encoder asserts by them, so what one writes the other reads.
  */
 import { hex, MAX_ID } from "../base/index.ts";
 

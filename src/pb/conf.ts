@@ -1,6 +1,6 @@
 /**
- * Configurations of the cluster and changes of them, and the point of the log that a snapshot stands for. Entries,
- * snapshot frames, the log and the backend carry these bytes.
+ * Configurations of the cluster and changes of them, and the point of the log that a snapshot stands for.
+ * Entries, snapshot frames, the log and the backend carry these bytes.
  */
 import { fail, hex, LIMITS } from "../base/index.ts";
 import type { ConfChange, ConfChangeStep, ConfState, SnapshotMeta } from "../raft/types.ts";
@@ -138,7 +138,8 @@ function overlapProblem(
 
 /**
  * Leaving the joint configuration has no bytes at all.
- * @throws AssertionError when the change breaks a rule of `confChangeProblem`; ask it before a change from outside
+ * @throws AssertionError when the change breaks a rule of `confChangeProblem`; ask it before a change from
+ *   outside
  */
 export function encodeConfChange(change: ConfChange): Uint8Array {
   const problem = confChangeProblem(change);
@@ -202,8 +203,8 @@ function readStep(r: Reader): ConfChangeStep {
 }
 
 /**
- * The rule of form that a change breaks, or undefined. Whether it fits the configuration that it is applied to is
- * for the core to judge: here it is not known.
+ * The rule of form that a change breaks, or undefined. Whether it fits the configuration that it is applied
+ * to is for the core to judge: here it is not known.
  */
 export function confChangeProblem(change: ConfChange): string | undefined {
   const { joint, steps, leaseMs } = change;

@@ -1,6 +1,7 @@
 /**
- * Entries as an append and a forwarded proposal carry them. Their sizes are computed ahead: with sixteen megabytes in
- * an entry, writing first and moving the bytes to make room for the length would cost more than the length is worth.
+ * Entries as an append and a forwarded proposal carry them. Their sizes are computed ahead: with sixteen
+ * megabytes in an entry, writing first and moving the bytes to make room for the length would cost more than
+ * the length is worth.
  */
 import { EMPTY_BYTES, LIMITS } from "../base/index.ts";
 import type { Entry, ProposedEntry } from "../raft/types.ts";

@@ -34,8 +34,8 @@ const BODY_FIELD = { put: 6, cas: 7, delete: 8, publish: 9 } as const satisfies 
 
 /**
  * The bytes are the caller's.
- * @throws AssertionError when a field is out of range or the whole exceeds LIMITS.maxEntryBytes: whoever takes a
- * request from a client checks its size before
+ * @throws AssertionError when a field is out of range or the whole exceeds LIMITS.maxEntryBytes: whoever
+ *   takes a request from a client checks its size before
  */
 export function encodeEnvelope(envelope: EntryEnvelope): Uint8Array {
   const problem = envelopeProblem(envelope);
@@ -81,7 +81,10 @@ function writeBody(w: Writer, body: EntryBody): void {
   }
 }
 
-/** Refuses a newer version by name. An empty entry has no envelope: it is a new leader's no-op, not asked here. */
+/**
+ * Refuses a newer version by name. An empty entry has no envelope: it is a new leader's no-op, not asked
+ * here.
+ */
 export function decodeEnvelope(bytes: Uint8Array): Decoded<EntryEnvelope> {
   return decodeWith(WHAT, bytes, LIMITS.maxEntryBytes, readEnvelope, envelopeProblem);
 }

@@ -7,7 +7,10 @@ import { begin, finish, putId, putUint } from "./wire-write.ts";
 
 const WHAT = "peer hello";
 
-/** A hello is read before anything is known of its sender: more than this is not one. Leaves room for new fields. */
+/**
+ * A hello is read before anything is known of its sender: more than this is not one. Leaves room for new
+ * fields.
+ */
 const MAX_HELLO_BYTES = 4096;
 
 /** Purposes by their number on the wire; 0 is none. */
@@ -27,7 +30,10 @@ export function encodeHello(hello: PeerHello): Uint8Array {
   return finish(w, WHAT, MAX_HELLO_BYTES);
 }
 
-/** Refuses a newer protocol version by name. A hello to its own sender decodes: the handshake names that better. */
+/**
+ * Refuses a newer protocol version by name. A hello to its own sender decodes: the handshake names that
+ * better.
+ */
 export function decodeHello(bytes: Uint8Array): Decoded<PeerHello> {
   return decodeWith(WHAT, bytes, MAX_HELLO_BYTES, readHello, helloProblem);
 }

@@ -1,7 +1,7 @@
 /**
- * What makes a consensus message impossible, whoever sends it: values beyond the shared bounds, positions that
- * contradict themselves, entries that no log could hold. What is possible but stale or wrong for the receiver's state
- * is for the core to judge.
+ * What makes a consensus message impossible, whoever sends it: values beyond the shared bounds, positions
+ * that contradict themselves, entries that no log could hold. What is possible but stale or wrong for the
+ * receiver's state is for the core to judge.
  */
 import { hex, LIMITS, MAX_ID, unreachable } from "../base/index.ts";
 import type { AppendRequest, Entry, Message, ProposeRequest, VoteRequest } from "../raft/types.ts";
@@ -25,7 +25,9 @@ function headProblem(m: Message): string | undefined {
   return uintProblem("term", term, term === 0 ? lowestTerm(m) : 1, maxTerm);
 }
 
-/** A member that never heard of a term may deny a pre-vote in its own, 0; everything else happens in a term. */
+/**
+ * A member that never heard of a term may deny a pre-vote in its own, 0; everything else happens in a term.
+ */
 function lowestTerm(m: Message): number {
   return m.type === "voteResponse" && m.pre && !m.granted ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 /**
- * Bodies of the consensus messages, field by field. Each function reads up to the reader's end and leaves all rules
- * to message-check.ts; only what has no place in the type is refused here: an unknown entry type, too many entries.
+ * Bodies of the consensus messages, field by field. Each function reads up to the reader's end and leaves all
+ * rules to message-check.ts; only what has no place in the type is refused here: an unknown entry type, too
+ * many entries.
  */
 import { LIMITS } from "../base/index.ts";
 import type { Entry, Message, MessageType, ProposedEntry } from "../raft/types.ts";

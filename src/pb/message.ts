@@ -1,6 +1,6 @@
 /**
- * The consensus messages of raft/types.ts as PeerMessage of raft.proto. The simulator sends every message through
- * here, so this is written for speed: no closures per message, no bytes moved behind entries.
+ * The consensus messages of raft/types.ts as PeerMessage of raft.proto. The simulator sends every message
+ * through here, so this is written for speed: no closures per message, no bytes moved behind entries.
  */
 import { fail, LIMITS, unreachable } from "../base/index.ts";
 import type { AppendRequest, Message, ProposeRequest } from "../raft/types.ts";
@@ -137,8 +137,8 @@ function uintFieldSize(value: number): number {
 }
 
 /**
- * Refuses everything that is not exactly one possible message; the reason names message type, field and value.
- * Entry data of a message of one large entry is a view: the caller gives `bytes` up.
+ * Refuses everything that is not exactly one possible message; the reason names message type, field and
+ * value. Data of entries may be views of `bytes`: the caller gives them up.
  */
 export function decodeMessage(bytes: Uint8Array): Decoded<Message> {
   return decodeWith(WHAT, bytes, maxMessageBytes, readMessage, messageProblem);

@@ -1,6 +1,6 @@
 /**
- * Frames of a snapshot stream. One frame is checked by itself; that chunks come in order, and that count and hash
- * agree at the end, is for the receiver, who alone knows the frames before.
+ * Frames of a snapshot stream. One frame is checked by itself; that chunks come in order, and that count and
+ * hash agree at the end, is for the receiver, who alone knows the frames before.
  */
 import { EMPTY_BYTES, fail, hex, LIMITS, unreachable } from "../base/index.ts";
 import { idProblem, textProblem, uintProblem } from "./check.ts";
@@ -48,8 +48,8 @@ const BODY_FIELD = { begin: 2, chunk: 3, end: 4 } as const satisfies Record<Snap
 
 /**
  * The bytes may share their ArrayBuffer with those of other frames: they are to be sent, not kept.
- * @throws AssertionError when a field is out of range, a value exceeds LIMITS.maxEntryBytes, or the whole exceeds
- * LIMITS.maxMessageBytes
+ * @throws AssertionError when a field is out of range, a value exceeds LIMITS.maxEntryBytes, or the whole
+ *   exceeds LIMITS.maxMessageBytes
  */
 export function encodeSnapshotFrame(frame: SnapshotFrame): Uint8Array {
   const problem = frameProblem(frame);

@@ -1,10 +1,11 @@
 /**
- * The reading half of the wire level: fields out of bytes, over protobufjs's Reader, and the one place where a
- * refusal is turned into a value.
+ * The reading half of the wire level: fields out of bytes, over protobufjs's Reader, and the one place where
+ * a refusal is turned into a value.
  *
- * Inside a decoder a refusal travels as a thrown `Refusal`, because it ends the message from any depth; `decodeWith`
- * catches it, so no decoder throws on bad bytes. The library's own reading of 64-bit integers is not used: it drops
- * bits of overlong varints and makes an object per integer. Identities pass as two 32-bit words, so no Long exists.
+ * Inside a decoder a refusal travels as a thrown `Refusal`, because it ends the message from any depth;
+ * `decodeWith` catches it, so no decoder throws on bad bytes. The library's own reading of 64-bit integers is
+ * not used: it drops bits of overlong varints and makes an object per integer. Identities pass as two 32-bit
+ * words, so no Long exists.
  */
 import protobuf from "protobufjs/minimal.js";
 import { EMPTY_BYTES, fail } from "../base/index.ts";
@@ -19,8 +20,9 @@ const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
 /**
- * Up to this many bytes are copied one by one into an array of their own: V8 keeps so small a typed array inside its
- * heap, where it is several times cheaper than a view, which needs an ArrayBuffer object outside of it.
+ * Up to this many bytes are copied one by one into an array of their own: V8 keeps so small a typed array
+ * inside its heap, where it is several times cheaper than a view, which needs an ArrayBuffer object outside
+ * of it.
  */
 const SMALL_BYTES = 64;
 
@@ -64,7 +66,10 @@ export function decodeWith<T>(
   }
 }
 
-/** Node's Buffer is a Uint8Array whose `slice` is a view; the readers here need the standard one, which copies. */
+/**
+ * Node's Buffer is a Uint8Array whose `slice` is a view; the readers here need the standard one, which
+ * copies.
+ */
 function plain(bytes: Uint8Array): Uint8Array {
   if (bytes.constructor === Uint8Array) return bytes;
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -92,7 +97,9 @@ export function readUint(r: Reader, tag: number, what: string): number {
   return readLongUint(r, what);
 }
 
-/** Ten groups of seven bits, collected as words of 28, 28 and 14 bits: all of them exact in 32-bit arithmetic. */
+/**
+ * Ten groups of seven bits, collected as words of 28, 28 and 14 bits: all of them exact in 32-bit arithmetic.
+ */
 function readLongUint(r: Reader, what: string): number {
   const { buf, len } = r;
   let pos = r.pos;
@@ -164,8 +171,9 @@ export function readText(r: Reader, tag: number, what: string): string {
 }
 
 /**
- * Reads bytes that may live on alone, such as a value of a snapshot: a copy, unless they fill half of the buffer that
- * they lie in, so that one small value never pins a large network buffer. Whoever decodes gives up the buffer.
+ * Reads bytes that may live on alone, such as a value of a snapshot: a copy, unless they fill half of the
+ * buffer that they lie in, so that one small value never pins a large network buffer. Whoever decodes gives
+ * up the buffer.
  */
 export function readBytes(r: Reader, tag: number, what: string, max: number): Uint8Array {
   const size = enterBytes(r, tag, what, max);
@@ -177,9 +185,10 @@ export function readBytes(r: Reader, tag: number, what: string, max: number): Ui
 }
 
 /**
- * Reads the data of an entry: a view of the message's bytes, which are copied once, as a whole, if they are a small
- * part of their buffer. Entries that came together lie side by side in the log and leave it together, so none of
- * them pins what the log would not hold anyway, and a message of many costs one allocation instead of many.
+ * Reads the data of an entry: a view of the message's bytes, which are copied once, as a whole, if they are a
+ * small part of their buffer. Entries that came together lie side by side in the log and leave it together,
+ * so none of them pins what the log would not hold anyway, and a message of many costs one allocation instead
+ * of many.
  */
 export function readEntryData(r: Reader, tag: number, what: string, max: number): Uint8Array {
   const size = enterBytes(r, tag, what, max);

@@ -1,6 +1,6 @@
 /**
- * The writing half of the wire level: fields into bytes, over protobufjs's Writer. Defaults are left out and fields
- * are written in the order of their numbers, so equal values have equal bytes.
+ * The writing half of the wire level: fields into bytes, over protobufjs's Writer. Defaults are left out and
+ * fields are written in the order of their numbers, so equal values have equal bytes.
  *
  * Nothing is checked here: an encoder checks its whole value before it writes the first byte.
  */
@@ -20,7 +20,10 @@ const MAX_SPARE_BYTES = 65_536;
 /** Up to this many bytes a loop copies faster than `set`, which needs a view of the writer's buffer first. */
 const LOOP_BYTES = 128;
 
-/** V8 keeps the bytes of a typed array up to this size inside its heap, which is cheaper than any part of a block. */
+/**
+ * V8 keeps the bytes of a typed array up to this size inside its heap, which is cheaper than any part of a
+ * block.
+ */
 const V8_INLINE_BYTES = 64;
 
 /** Size of a block, and of the largest message that gets a part of one. */
@@ -29,10 +32,16 @@ const MAX_PART_BYTES = 4096;
 
 const words = new DataView(new ArrayBuffer(8));
 
-/** One writer is kept between messages; it is out while a message is being written, so a nested one gets its own. */
+/**
+ * One writer is kept between messages; it is out while a message is being written, so a nested one gets its
+ * own.
+ */
 let spare: Writer | undefined;
 
-/** The block that is being given out, and how much of it is. Parts are never taken back: the collector has them. */
+/**
+ * The block that is being given out, and how much of it is. Parts are never taken back: the collector has
+ * them.
+ */
 let block = new ArrayBuffer(BLOCK_BYTES);
 let blockUsed = 0;
 
@@ -53,8 +62,9 @@ export function finish(w: Writer, what: string, maxBytes: number): Uint8Array {
 }
 
 /**
- * The bytes written, as a part of a block that many share: for what is sent and forgotten. A typed array of more than
- * 64 bytes costs V8 about a microsecond, a part of a block a tenth of it; but one that is kept keeps the block.
+ * The bytes written, as a part of a block that many share: for what is sent and forgotten. A typed array of
+ * more than 64 bytes costs V8 about a microsecond, a part of a block a tenth of it; but one that is kept
+ * keeps the block.
  * @throws AssertionError above `maxBytes`
  */
 export function finishTransient(w: Writer, what: string, maxBytes: number): Uint8Array {
@@ -156,7 +166,9 @@ export function open(w: Writer, field: number): void {
   w.uint32((field << 3) | LENGTH_DELIMITED).fork();
 }
 
-/** Opens an embedded message whose length is known: nothing has to be moved afterwards, and nothing closes it. */
+/**
+ * Opens an embedded message whose length is known: nothing has to be moved afterwards, and nothing closes it.
+ */
 export function openSized(w: Writer, field: number, size: number): void {
   w.uint32((field << 3) | LENGTH_DELIMITED).uint32(size);
 }

@@ -1,10 +1,11 @@
 /**
- * Who may speak consensus with this member. Judged on the first frame of every connection, in both directions, before
- * any other frame is read; pure, so the simulator judges by the same code.
+ * Who may speak consensus with this member. Judged on the first frame of every connection, in both
+ * directions, before any other frame is read; pure, so the simulator judges by the same code.
  *
- * The rule that matters most: a member that lost its data has forgotten its vote and the entries that it acknowledged.
- * Back under its old identity it could vote twice in a term, or let a committed entry disappear (DESIGN §5). The
- * replicated record pins the instance of its data directory, and another instance is refused here.
+ * The rule that matters most: a member that lost its data has forgotten its vote and the entries that it
+ * acknowledged. Back under its old identity it could vote twice in a term, or let a committed entry disappear
+ * (DESIGN §5). The replicated record pins the instance of its data directory; another one is refused
+ * here.
  */
 import { type ClusterId, hex, type InstanceId, type MemberId } from "../base/index.ts";
 import { PEER_PROTOCOL_VERSION, type PeerHello } from "../pb/index.ts";
@@ -34,9 +35,10 @@ const ACCEPTED: HelloVerdict = { type: "accepted" };
 /**
  * Judges a hello that was decoded.
  *
- * An unknown member is accepted: whoever was just added knows it from the log, and this member may simply not have
- * applied that entry yet. If it refused, a member that lags could not be caught up by the very leader that it does
- * not know. Nothing is lost by it: the core counts votes and acknowledgements of configured members only.
+ * An unknown member is accepted: whoever was just added knows it from the log, and this member may simply not
+ * have applied that entry yet. If it refused, a member that lags could not be caught up by the very leader
+ * that it does not know. Nothing is lost by it: the core counts votes and acknowledgements of configured
+ * members only.
  */
 export function judgeHello(local: LocalMember, record: PeerRecord, hello: PeerHello): HelloVerdict {
   const reason = addressProblem(local, hello) ?? recordProblem(record, hello);
@@ -44,22 +46,24 @@ export function judgeHello(local: LocalMember, record: PeerRecord, hello: PeerHe
 }
 
 function addressProblem(local: LocalMember, hello: PeerHello): string | undefined {
+  const id = hex(hello.member);
   if (hello.version > PEER_PROTOCOL_VERSION) {
-    return `peer protocol version ${hello.version} is newer than this program speaks (${PEER_PROTOCOL_VERSION})`;
+    const spoken = `this program speaks (${PEER_PROTOCOL_VERSION})`;
+    return `peer protocol version ${hello.version} is newer than ${spoken}`;
   }
   if (hello.cluster !== local.cluster) {
-    return `member ${hex(hello.member)} is of cluster ${hex(hello.cluster)}, this is cluster ${hex(local.cluster)}`;
+    return `member ${id} is of cluster ${hex(hello.cluster)}, this is cluster ${hex(local.cluster)}`;
   }
   if (hello.to !== local.member) {
-    return `member ${hex(hello.member)} means member ${hex(hello.to)}, this is member ${hex(local.member)}`;
+    return `member ${id} means member ${hex(hello.to)}, this is member ${hex(local.member)}`;
   }
   if (hello.member === local.member) {
     const instances = `data directory instance ${hex(hello.instance)} here ${hex(local.instance)}`;
-    return `member ${hex(hello.member)} is this member's own identity ${hex(local.member)} (${instances})`;
+    return `member ${id} is this member's own identity ${hex(local.member)} (${instances})`;
   }
   if (hello.instance === local.instance) {
     const same = `data directory instance ${hex(hello.instance)} of this member ${hex(local.member)}`;
-    return `member ${hex(hello.member)} comes with the ${same}: its data directory is a copy`;
+    return `member ${id} comes with the ${same}: its data directory is a copy`;
   }
   return undefined;
 }
@@ -67,7 +71,8 @@ function addressProblem(local: LocalMember, hello: PeerHello): string | undefine
 function recordProblem(record: PeerRecord, hello: PeerHello): string | undefined {
   const id = hex(hello.member);
   if (record.type === "removed") {
-    return `member ${id} has been removed from the cluster ${hex(hello.cluster)}; identities are not used again`;
+    const cluster = hex(hello.cluster);
+    return `member ${id} has been removed from the cluster ${cluster}; identities are not used again`;
   }
   if (record.type === "unknown") return undefined;
   // Not pinned: it never announced itself, so there is no older life of it to be protected.
@@ -75,7 +80,8 @@ function recordProblem(record: PeerRecord, hello: PeerHello): string | undefined
   return (
     `member ${id} comes with data directory instance ${hex(hello.instance)}, ` +
     `but the cluster knows it with ${hex(record.pinnedInstance)}: it lost its data, or a copy of it runs. ` +
-    "It cannot come back under its old identity, because it has forgotten its vote and what it acknowledged. " +
+    "It cannot come back under its old identity, " +
+    "because it has forgotten its vote and what it acknowledged. " +
     `Replace it: kvctl member remove ${id}, then kvctl member add <name> --peer-urls=... --learner`
   );
 }

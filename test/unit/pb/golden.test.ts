@@ -1,5 +1,6 @@
-// Goal: the formats are frozen. Method: one value of each type with the bytes that it has had since version 1, both
-// ways. A change that fails here cuts off every log and every member that runs the version before: add a field instead.
+// Goal: the formats are frozen. Method: one value of each type with the bytes that it has had since version
+// 1, both ways. A change that fails here cuts off every log and every member that runs the version before:
+// add a field instead.
 import { describe, expect, it } from "vitest";
 import * as pb from "../../../src/pb/index.ts";
 import type { ConfState, Message } from "../../../src/raft/types.ts";

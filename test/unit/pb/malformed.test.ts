@@ -1,5 +1,6 @@
-// Goal: impossible, forged and broken input is refused with a reason that names field and value. Method: a table per
-// kind. What breaks a rule is written by protobufjs reflection, which checks nothing; what breaks the wire, as hex.
+// Goal: impossible, forged and broken input is refused with a reason that names field and value. Method: a
+// table per kind. What breaks a rule is written by protobufjs reflection, which checks nothing; what breaks
+// the wire, as hex.
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 import { describe, expect, it } from "vitest";

@@ -1,5 +1,6 @@
-// Goal: proto/raft.proto says what the codecs do. Method: bytes of the codecs are read by protobufjs reflection over
-// that file and the other way round, for generated values; and every field that the file has must have been seen.
+// Goal: proto/raft.proto says what the codecs do. Method: bytes of the codecs are read by protobufjs
+// reflection over that file and the other way round, for generated values; and every field that the file has
+// must have been seen.
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import protobuf from "protobufjs";

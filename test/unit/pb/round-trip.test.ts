@@ -1,5 +1,6 @@
-// Goal: what is encoded decodes to an equal value, equal values have equal bytes, and the value owns what it must.
-// Method: generated values of every type (fast-check prints its seed on failure), and cases around shared buffers.
+// Goal: what is encoded decodes to an equal value, equal values have equal bytes, and the value owns what it
+// must. Method: generated values of every type (fast-check prints its seed on failure), and cases around
+// shared buffers.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { equalBytes } from "../../../src/base/index.ts";

@@ -1,6 +1,6 @@
 /**
- * Generators of valid values of every encoded type, and what each is in terms of proto/raft.proto. The proto form is
- * written out by hand, field by field: made from the codecs it would repeat their mistakes.
+ * Generators of valid values of every encoded type, and what each is in terms of proto/raft.proto. The proto
+ * form is written out by hand, field by field: made from the codecs it would repeat their mistakes.
  */
 import fc from "fast-check";
 import { bytesOf, compareIds, LIMITS, MAX_ID } from "../../../src/base/index.ts";

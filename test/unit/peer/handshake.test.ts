@@ -1,5 +1,5 @@
-// Goal: who may speak consensus with a member, and what those who may not are told. Method: one table over the pure
-// judgement; each row changes one thing of a hello or a record that is accepted otherwise.
+// Goal: who may speak consensus with a member, and what those who may not are told. Method: one table over
+// the pure judgement; each row changes one thing of a hello or a record that is accepted otherwise.
 import { expect, it } from "vitest";
 import type { PeerHello } from "../../../src/pb/index.ts";
 import { judgeHello, type LocalMember, type PeerRecord } from "../../../src/peer/index.ts";
@@ -72,9 +72,10 @@ const rows: readonly Row[] = [
     record: pinned,
     hello: { instance: 0x2bn },
     reason:
-      "member b comes with data directory instance 2b, but the cluster knows it with 1b: it lost its data, or a copy " +
-      "of it runs. It cannot come back under its old identity, because it has forgotten its vote and what it " +
-      "acknowledged. Replace it: kvctl member remove b, then kvctl member add <name> --peer-urls=... --learner",
+      "member b comes with data directory instance 2b, but the cluster knows it with 1b: it lost its data, " +
+      "or a copy of it runs. It cannot come back under its old identity, because it has forgotten its vote " +
+      "and what it acknowledged. Replace it: kvctl member remove b, " +
+      "then kvctl member add <name> --peer-urls=... --learner",
   },
   {
     name: "lost its data, on the snapshot connection",
