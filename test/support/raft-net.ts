@@ -75,6 +75,8 @@ export interface NetMember {
   offsetMs: number;
   /** Committed entries are not applied while this is set. */
   applyPaused: boolean;
+  /** The process is stopped: no tick in `run`, and what arrives waits; a test may still call into it. */
+  paused: boolean;
 }
 
 export const DEFAULT_RAFT: Omit<RaftOptions, "id"> = {
@@ -208,8 +210,11 @@ export class Net {
       latest = Math.max(latest, (member.raft.promiseUntil - member.offsetMs) / member.rate);
     }
     this.now = latest;
-    this.campaign(n);
-    this.settle();
+    // A member of an old term first learns the newest one from the refusal.
+    for (let tries = 0; tries < 3 && this.raft(n).role !== "leader"; tries++) {
+      this.campaign(n);
+      this.settle();
+    }
     if (this.raft(n).role !== "leader") throw new Error(`member ${n} was not elected`);
   }
 
@@ -249,15 +254,14 @@ export class Net {
 
   /** Delivers everything on the way, and what follows from it. Time stands still. */
   settle(): void {
-    for (let steps = 0; this.queue.length > 0; steps++) {
+    for (let steps = 0; this.deliver(); steps++) {
       if (steps > MAX_STEPS) throw new Error("settle does not come to an end");
-      this.deliver();
     }
   }
 
   /** Delivers the first message that `pick` takes. Returns whether there was one. */
   deliver(pick: (m: Message | NetSnapshot) => boolean = () => true): boolean {
-    const at = this.queue.findIndex((parcel) => pick(parcel.body));
+    const at = this.queue.findIndex(({ body }) => !this.#isPaused(body.to) && pick(body));
     const [parcel] = at < 0 ? [] : this.queue.splice(at, 1);
     if (parcel === undefined) return false;
     this.arrive(parcel.body);
@@ -390,7 +394,13 @@ export class Net {
   #add(n: number, disk: Disk): void {
     const id = BigInt(n);
     const shell = { id, disk, up: true, state: disk.base, batch: undefined, received: undefined };
-    const clock = { rate: 1, offsetMs: 0, applyPaused: false, reads: new Map<number, ReadState>() };
+    const clock = {
+      rate: 1,
+      offsetMs: 0,
+      applyPaused: false,
+      paused: false,
+      reads: new Map<number, ReadState>(),
+    };
     const member: NetMember = { ...shell, ...clock, raft: this.#newRaft({ id, disk, rate: 1, offsetMs: 0 }) };
     this.members.set(n, member);
   }
@@ -523,14 +533,18 @@ export class Net {
   }
 
   #nextDue(): number {
-    return this.queue[0]?.at ?? Number.POSITIVE_INFINITY;
+    return this.queue.find(({ body }) => !this.#isPaused(body.to))?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  #isPaused(id: bigint): boolean {
+    return this.members.get(Number(id))?.paused === true;
   }
 
   #nextWake(): { at: number; member: NetMember | undefined } {
     let at = Number.POSITIVE_INFINITY;
     let first: NetMember | undefined;
     for (const member of this.members.values()) {
-      if (!member.up) continue;
+      if (!member.up || member.paused) continue;
       const wake = Math.max(this.now, (member.raft.nextWake() - member.offsetMs) / member.rate);
       if (wake < at) [at, first] = [wake, member];
     }
