@@ -99,14 +99,36 @@ export function fillByDoubling(bytes: Uint8Array, period: number): void {
   for (let done = period; done < bytes.length; done *= 2) bytes.copyWithin(done, 0, done);
 }
 
+/** The content of a segment file under all the forms in which it is read; made once, for each costs an allocation. */
+export interface SegmentView {
+  readonly bytes: Uint8Array;
+  readonly data: DataView;
+  readonly buffer: Buffer;
+  /** The pattern twice, so that a sector of it in any phase is one run. */
+  readonly pattern: Buffer;
+}
+
+/** A view of `bytes`, which nobody may change while it is used. */
+export function viewSegment(bytes: Uint8Array, pattern: Uint8Array): SegmentView {
+  const { buffer, byteOffset, length } = bytes;
+  return {
+    // NOTE: never a Buffer, whose `slice` shares memory where that of a Uint8Array copies.
+    bytes: new Uint8Array(buffer, byteOffset, length),
+    data: new DataView(buffer, byteOffset, length),
+    buffer: Buffer.from(buffer, byteOffset, length),
+    pattern: Buffer.concat([pattern, pattern]),
+  };
+}
+
 /** Whether bytes [lo, hi) of a segment all hold the pattern. Offsets are of the file, so they fix the phase. */
-export function isPattern(bytes: Uint8Array, pattern: Uint8Array, lo: number, hi: number): boolean {
+export function isPattern(view: SegmentView, lo: number, hi: number): boolean {
+  if (lo >= hi) return true;
+  const phase = lo % SECTOR_BYTES;
+  if (view.bytes[lo] !== view.pattern[phase]) return false;
   const head = Math.min(hi, lo + SECTOR_BYTES);
-  for (let i = lo; i < head; i++) if (bytes[i] !== pattern[i % SECTOR_BYTES]) return false;
-  if (head === hi) return true;
+  if (view.buffer.compare(view.pattern, phase, phase + head - lo, lo, head) !== 0) return false;
   // The rest repeats its first sector if and only if it equals itself shifted by one: a single memcmp for megabytes.
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return view.compare(view, lo, hi - SECTOR_BYTES, lo + SECTOR_BYTES, hi) === 0;
+  return head === hi || view.buffer.compare(view.buffer, lo, hi - SECTOR_BYTES, head, hi) === 0;
 }
 
 /** What a segment says about itself. */
@@ -225,28 +247,27 @@ export function writeTail(batch: Uint8Array, pattern: Uint8Array, end: number): 
   }
 }
 
-/** Whether trailer and padding of a batch in `bytes` at `start` are what `writeTail` writes. */
-export function isTailWhole(bytes: Uint8Array, pattern: Uint8Array, end: number, next: number): boolean {
+/** Whether trailer and padding between the records' `end` and the `next` batch are what `writeTail` writes. */
+export function isTailWhole(view: SegmentView, end: number, next: number): boolean {
   for (let i = end; i < end + TRAILER_BYTES; i++) {
-    if (((bytes[i] as number) ^ 0xff) !== pattern[i % SECTOR_BYTES]) return false;
+    if (((view.bytes[i] as number) ^ 0xff) !== view.pattern[i % SECTOR_BYTES]) return false;
   }
-  return isPattern(bytes, pattern, end + TRAILER_BYTES, next);
+  return isPattern(view, end + TRAILER_BYTES, next);
 }
 
 /** Reads a batch header at `at` of a segment; undefined unless magic and CRC are right. */
-export function decodeBatchHeader(bytes: Uint8Array, at: number, headerCrc: number): BatchHeader | undefined {
-  if (at + SECTOR_BYTES > bytes.length) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, BATCH_HEADER_BYTES);
-  if (view.getUint32(0, true) !== BATCH_MAGIC) return undefined;
+export function decodeBatchHeader(view: SegmentView, at: number, headerCrc: number): BatchHeader | undefined {
+  const { bytes, data } = view;
+  if (at + SECTOR_BYTES > bytes.length || data.getUint32(at, true) !== BATCH_MAGIC) return undefined;
   const crc = crc32(bytes.subarray(at, at + BATCH_HEADER_BYTES - 4), headerCrc);
-  if (view.getUint32(36, true) !== crc) return undefined;
+  if (data.getUint32(at + 36, true) !== crc) return undefined;
   return {
-    sequence: getUint53(view, 8),
-    segment: getUint53(view, 16),
-    payloadBytes: view.getUint32(4, true),
-    records: view.getUint32(24, true),
-    salt: view.getUint32(28, true),
-    payloadCrc: view.getUint32(32, true),
+    sequence: getUint53(data, at + 8),
+    segment: getUint53(data, at + 16),
+    payloadBytes: data.getUint32(at + 4, true),
+    records: data.getUint32(at + 24, true),
+    salt: data.getUint32(at + 28, true),
+    payloadCrc: data.getUint32(at + 32, true),
   };
 }
 

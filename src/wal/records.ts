@@ -167,11 +167,11 @@ export type RecordsResult =
  * a few live entries must not keep a whole segment in memory.
  */
 export function decodeRecords(
-  bytes: Uint8Array,
+  source: { readonly bytes: Uint8Array; readonly data: DataView },
   range: { readonly lo: number; readonly hi: number; readonly records: number },
   visit: (record: WalRecord) => string | undefined,
 ): RecordsResult {
-  const reader = new RecordReader(bytes);
+  const reader = new RecordReader(source);
   let at = range.lo;
   let count = 0;
   while (at < range.hi) {
@@ -193,9 +193,9 @@ class RecordReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  constructor(source: { readonly bytes: Uint8Array; readonly data: DataView }) {
+    this.#bytes = source.bytes;
+    this.#view = source.data;
   }
 
   /** A record, or the reason why it is none. */

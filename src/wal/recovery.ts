@@ -36,8 +36,10 @@ import {
   patternSector,
   SECTOR_BYTES,
   SEGMENT_HEADER_BYTES,
+  type SegmentView,
   segmentName,
   TRAILER_BYTES,
+  viewSegment,
   writeTail,
 } from "./format.ts";
 import { decodeRecords, type WalRecord } from "./records.ts";
@@ -65,7 +67,9 @@ export type WalRecovery =
 interface Segment {
   readonly name: string;
   readonly number: number;
-  readonly bytes: Uint8Array;
+  readonly view: SegmentView;
+  /** Length of the file. */
+  readonly length: number;
   readonly pattern: Uint8Array;
   readonly headerCrc: number;
   /** Only the last segment can hold a torn batch: an append moves on only when the one before it is durable. */
@@ -145,9 +149,9 @@ class Recovery {
     const segment = this.#openSegment(number, place.isLast);
     if (segment === undefined) return undefined;
     if ("type" in segment) return segment;
-    const live: LiveSegment = { number, bytes: segment.bytes.length, maxIndex: 0 };
+    const live: LiveSegment = { number, bytes: segment.length, maxIndex: 0 };
     let at = SECTOR_BYTES;
-    while (at < segment.bytes.length) {
+    while (at < segment.length) {
       const found = this.#look(segment, at);
       if (found.type === "refused") return found;
       if (found.type !== "batch") {
@@ -178,12 +182,11 @@ class Recovery {
   /** Checks file and header. undefined: the file was never finished, and nothing was ever written to it. */
   #openSegment(number: number, isLast: boolean): Segment | WalRefusal | undefined {
     const name = segmentName(number);
-    const read = this.#directory.read(name);
-    // NOTE: a plain view, for `slice` of a Buffer shares memory where that of a Uint8Array copies.
-    const bytes = new Uint8Array(read.buffer, read.byteOffset, read.length);
     const { cluster, member, instance } = this.#options;
     const pattern = patternSector(instance, number);
-    const decoded = decodeSegmentHeader(bytes);
+    const view = viewSegment(this.#directory.read(name), pattern);
+    const { length } = view.bytes;
+    const decoded = decodeSegmentHeader(view.bytes);
     if (decoded.type === "version") {
       const { version } = decoded;
       const reason =
@@ -198,8 +201,7 @@ class Recovery {
       );
     }
     if (decoded.type === "damaged") {
-      const unborn =
-        bytes.length >= SECTOR_BYTES && isPattern(bytes, pattern, SEGMENT_HEADER_BYTES, bytes.length);
+      const unborn = length >= SECTOR_BYTES && isPattern(view, SEGMENT_HEADER_BYTES, length);
       // As for (c): a segment that holds a batch is not pattern behind its header. A lost segment 1 is no loss; the
       // first of a log that was cut is, and so is any other that is not the last.
       if (!unborn || !isLast || (this.#live.length === 0 && number !== FIRST_SEGMENT)) {
@@ -219,42 +221,42 @@ class Recovery {
       return refuse(name, offset, reason, "Start this member with the data directory that belongs to it.");
     }
     if (header.number !== number) return refuse(name, 16, `the file holds segment ${header.number}`);
-    if (header.bytes !== bytes.length) {
-      const reason = `the file has ${bytes.length} bytes where its header names ${header.bytes}`;
-      return refuse(name, Math.min(bytes.length, header.bytes), reason);
+    if (header.bytes !== length) {
+      const reason = `the file has ${length} bytes where its header names ${header.bytes}`;
+      return refuse(name, Math.min(length, header.bytes), reason);
     }
-    if (!isPattern(bytes, pattern, SEGMENT_HEADER_BYTES, SECTOR_BYTES)) {
+    if (!isPattern(view, SEGMENT_HEADER_BYTES, SECTOR_BYTES)) {
       return refuse(name, SEGMENT_HEADER_BYTES, "the room behind the segment header is damaged");
     }
-    return { name, number, bytes, pattern, headerCrc: decoded.crc, isLast };
+    return { name, number, view, length, pattern, headerCrc: decoded.crc, isLast };
   }
 
   /** Judges what stands at `at`: the rules of the file's head. */
   #look(segment: Segment, at: number): Found {
-    const { bytes, pattern, name, isLast } = segment;
-    const header = decodeBatchHeader(bytes, at, segment.headerCrc);
+    const { view, length, name, isLast } = segment;
+    const header = decodeBatchHeader(view, at, segment.headerCrc);
     if (header !== undefined) return this.#lookAtBatch(segment, at, header);
-    if (isPattern(bytes, pattern, at, at + SECTOR_BYTES)) {
-      if (isPattern(bytes, pattern, at + SECTOR_BYTES, bytes.length)) return { type: "free" };
+    if (isPattern(view, at, at + SECTOR_BYTES)) {
+      if (isPattern(view, at + SECTOR_BYTES, length)) return { type: "free" };
       if (!isLast) return refuse(name, at, "free room of a full segment is damaged");
-      for (let next = at + SECTOR_BYTES; next < bytes.length; next += SECTOR_BYTES) {
-        if (decodeBatchHeader(bytes, next, segment.headerCrc) === undefined) continue;
+      for (let next = at + SECTOR_BYTES; next < length; next += SECTOR_BYTES) {
+        if (decodeBatchHeader(view, next, segment.headerCrc) === undefined) continue;
         return refuse(name, at, `a batch is missing before the one at ${next}`);
       }
       return { type: "torn" };
     }
-    const isCut = isPattern(bytes, pattern, at + BATCH_HEADER_BYTES, bytes.length);
+    const isCut = isPattern(view, at + BATCH_HEADER_BYTES, length);
     return isLast && isCut ? { type: "torn" } : refuse(name, at, "a batch header is damaged");
   }
 
   #lookAtBatch(segment: Segment, at: number, header: BatchHeader): Found {
-    const { bytes, pattern, name, isLast } = segment;
+    const { view, length, name, isLast } = segment;
     const next = at + batchBytes(header.payloadBytes);
     const newest = this.#newest?.header.sequence;
     const expected = newest === undefined ? FIRST_BATCH : newest + 1;
     // Where the first retained segment of a log that was cut begins, any sequence may come.
     const isFree = newest === undefined && segment.number !== FIRST_SEGMENT;
-    if (header.segment !== segment.number || next > bytes.length) {
+    if (header.segment !== segment.number || next > length) {
       return refuse(name, at, `a batch of segment ${header.segment} does not belong here`);
     }
     if (header.sequence !== expected && !isFree) {
@@ -262,12 +264,11 @@ class Recovery {
     }
     const lo = at + BATCH_HEADER_BYTES;
     const hi = lo + header.payloadBytes;
-    if (isPayloadWhole(bytes, lo, hi, header.payloadCrc)) {
-      return { type: "batch", header, tailWhole: isTailWhole(bytes, pattern, hi, next) };
+    if (isPayloadWhole(view.bytes, lo, hi, header.payloadCrc)) {
+      return { type: "batch", header, tailWhole: isTailWhole(view, hi, next) };
     }
-    const unfinished =
-      isPattern(bytes, pattern, hi, hi + TRAILER_BYTES) || hasPatternSector(segment, at, next);
-    if (isLast && unfinished && isPattern(bytes, pattern, next, bytes.length)) return { type: "torn" };
+    const unfinished = isPattern(view, hi, hi + TRAILER_BYTES) || hasPatternSector(view, at, next);
+    if (isLast && unfinished && isPattern(view, next, length)) return { type: "torn" };
     return refuse(name, at, `the records of batch ${header.sequence} are damaged`);
   }
 
@@ -279,13 +280,14 @@ class Recovery {
     isFirst: boolean,
   ): WalRefusal | undefined {
     if (this.#blemish !== undefined) return this.#blemish;
-    let bytes = segment.bytes;
+    let { bytes, data } = segment.view;
     let lo = at + BATCH_HEADER_BYTES;
     if (header.salt !== 0) {
       // A copy: what was read belongs to the directory.
       bytes = bytes.slice(lo, lo + header.payloadBytes);
       lo = 0;
       applySalt(bytes, 0, bytes.length, header.salt);
+      data = new DataView(bytes.buffer);
     }
     const replay = this.#replay;
     replay.beginBatch();
@@ -302,7 +304,7 @@ class Recovery {
       return replay.apply(record);
     };
     const range = { lo, hi: lo + header.payloadBytes, records: header.records };
-    const result = decodeRecords(bytes, range, visit);
+    const result = decodeRecords({ bytes, data }, range, visit);
     if (result.type === "refused") {
       return refuse(segment.name, at + BATCH_HEADER_BYTES + result.at - lo, result.reason);
     }
@@ -346,7 +348,7 @@ class Recovery {
     const touched = new Set<string>([current.name]);
     if (this.#newest !== undefined) {
       const { segment, at, header } = this.#newest;
-      const bytes = segment.bytes.slice(at, at + batchBytes(header.payloadBytes));
+      const bytes = segment.view.bytes.slice(at, at + batchBytes(header.payloadBytes));
       writeTail(bytes, segment.pattern, BATCH_HEADER_BYTES + header.payloadBytes);
       ops.push({ type: "write", name: segment.name, offset: at, bytes });
       touched.add(segment.name);
@@ -358,9 +360,9 @@ class Recovery {
   }
 }
 
-function hasPatternSector(segment: Segment, lo: number, hi: number): boolean {
+function hasPatternSector(view: SegmentView, lo: number, hi: number): boolean {
   for (let at = lo; at < hi; at += SECTOR_BYTES) {
-    if (isPattern(segment.bytes, segment.pattern, at, at + SECTOR_BYTES)) return true;
+    if (isPattern(view, at, at + SECTOR_BYTES)) return true;
   }
   return false;
 }
@@ -370,11 +372,11 @@ function hasPatternSector(segment: Segment, lo: number, hi: number): boolean {
  * is still torn by the same rules: it can only have more sectors of pattern.
  */
 function refill(segment: Segment, lo: number): FileOp[] {
-  const { bytes, pattern, name } = segment;
+  const { view, length, pattern, name } = segment;
   const ops: FileOp[] = [];
   let start = lo;
-  for (let at = lo; at <= bytes.length; at += SECTOR_BYTES) {
-    if (at < bytes.length && !isPattern(bytes, pattern, at, at + SECTOR_BYTES)) continue;
+  for (let at = lo; at <= length; at += SECTOR_BYTES) {
+    if (at < length && !isPattern(view, at, at + SECTOR_BYTES)) continue;
     if (at > start) {
       ops.push({ type: "write", name, offset: start, bytes: patternBytes(pattern, at - start) });
     }
