@@ -109,6 +109,8 @@ export class Net {
   intercept: (m: Message) => "pass" | "drop" | "hold" = () => "pass";
   snapshotsSent = 0;
   now = 0;
+  /** Batches wait for `persist`; may be switched on the way. */
+  manualPersist: boolean;
 
   readonly #options: NetOptions;
   readonly #raft: Omit<RaftOptions, "id">;
@@ -118,6 +120,7 @@ export class Net {
 
   constructor(options: NetOptions, presets: Readonly<Record<number, Preset>> = {}) {
     this.#options = options;
+    this.manualPersist = options.manualPersist ?? false;
     this.#raft = { ...DEFAULT_RAFT, ...options.raft };
     for (const n of [...options.voters, ...(options.learners ?? [])])
       this.#add(n, this.#presetDisk(presets[n]));
@@ -436,7 +439,7 @@ export class Net {
       for (const m of member.raft.takeMessages()) this.#send(member, m);
       for (const state of member.raft.takeReadStates()) this.#answered(member, state);
       for (const { to } of member.raft.takeSnapshotsWanted()) this.#openSnapshot(member, to);
-      if (this.#options.manualPersist === true || member.batch !== undefined) continue;
+      if (this.manualPersist || member.batch !== undefined) continue;
       member.batch = member.raft.takeBatch();
       if (this.#write(member)) {
         member.raft.persisted(this.localNow(member));
