@@ -67,9 +67,6 @@ function applyConf(s: MemberState, entry: Entry): void {
     return;
   }
   s.applied.applyConf(entry, s.raft.applyConfChange(s.now, entry.index, change.value));
-  // At once and not with the rest of this input's entries: what the core does next (leave a joint configuration, lease
-  // reads again) depends on whether this entry is applied.
-  s.raft.appliedTo(s.now, entry.index);
 }
 
 /** Answers the reads whose index is known and applied. */

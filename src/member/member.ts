@@ -15,7 +15,7 @@ import { isMember, type Message, Raft, type SnapshotMeta } from "../raft/index.t
 import { answerReads, applyCommitted } from "./applying.ts";
 import { judgeRecovered, wrongInstance } from "./open.ts";
 import { validateOptions } from "./options.ts";
-import { publishIfDue, takeForwarded, takeRequest, wantsToPublish } from "./requests-in.ts";
+import { publishIfDue, takeForwarded, takeRequest } from "./requests-in.ts";
 import { MemberState } from "./state.ts";
 import {
   cutLog,
@@ -206,7 +206,6 @@ export class Member {
       s.install === undefined ? s.backend.nextDue() : Number.POSITIVE_INFINITY,
       s.streams.nextDeadline(),
       slowDiskAt(s),
-      wantsToPublish(s) ? s.publisher.nextAt : Number.POSITIVE_INFINITY,
       s.stopping?.deadline ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -315,7 +314,6 @@ export class Member {
     const leads = s.raft.role === "leader" ? s.raft.term : 0;
     if (leads === s.leadsTerm) return;
     s.leadsTerm = leads;
-    stopStreams(s);
     if (leads === 0) s.proposed.follow();
     else s.proposed.lead((index) => s.raft.entryAt(index), s.applied.index, s.raft.lastIndex);
   }

@@ -1,6 +1,7 @@
 /**
  * When a member announces its data directory's instance. It does so as an ordinary request, because only an entry can
- * pin it on all members alike; and again for as long as its record lacks it, because a request may be lost.
+ * pin it on all members alike; and again for as long as its record lacks it, because a request may be lost. It needs no
+ * wake-up of its own: there is somebody to tell only while heartbeats come or go.
  */
 import type { MonoMs } from "../env/index.ts";
 
@@ -14,11 +15,6 @@ export class Publisher {
 
   constructor(electionTimeoutMs: number) {
     this.#electionTimeoutMs = electionTimeoutMs;
-  }
-
-  /** When the next attempt is allowed. */
-  get nextAt(): MonoMs {
-    return this.#nextAt;
   }
 
   /** Whether to try now; if so, counts as an attempt. */

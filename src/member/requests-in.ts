@@ -66,7 +66,7 @@ export function publishIfDue(s: MemberState): void {
 }
 
 /** Whether a publication is missing and could be made now; when it is due is the publisher's business. */
-export function wantsToPublish(s: MemberState): boolean {
+function wantsToPublish(s: MemberState): boolean {
   const { id } = s.options;
   return (
     s.raft.leader !== 0n &&

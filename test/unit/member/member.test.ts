@@ -357,3 +357,50 @@ describe("persist before send", () => {
     expect(() => cluster.member(1n).tick(cluster.now - 1)).toThrow("time went back");
   });
 });
+
+describe("much at once", () => {
+  it("applies a long backlog in shares, and asks to go on at once", () => {
+    const cluster = Cluster.start([1n]);
+    cluster.elect();
+    const node = cluster.node(1n);
+    cluster.advance(200);
+    node.holdLog = true;
+    for (let i = 0; i < 3_000; i++) cluster.request(1n, { type: "put", key: "a", value: String(i) });
+    const { applied } = cluster.member(1n).status();
+    cluster.flush(node);
+    // The first request's batch was out alone; the rest is in the next one.
+    const shares = [cluster.member(1n).status().applied - applied];
+    while (cluster.member(1n).nextWake() <= cluster.now) {
+      const before = cluster.member(1n).status().applied;
+      cluster.input(1n, (m, now) => m.tick(now));
+      shares.push(cluster.member(1n).status().applied - before);
+    }
+    expect(shares.reduce((sum, share) => sum + share, 0)).toBe(3_000);
+    expect(Math.max(...shares)).toBeLessThanOrEqual(1_025);
+    expect(shares.length).toBeGreaterThan(2);
+  });
+
+  it("stops applying and taking proposals while the backend is far behind, and goes on when it is not", () => {
+    const cluster = Cluster.start([1n, 2n]);
+    const leader = cluster.elect();
+    const follower = cluster.other(leader);
+    cluster.advance(1_000);
+    const value = "x".repeat(1024 * 1024);
+    const behind = cluster.node(follower);
+    behind.holdBackend = true;
+    for (let i = 0; i < 72; i++) cluster.request(leader, { type: "put", key: `k${i % 4}`, value });
+    cluster.advance(500);
+    const { applied, commit } = cluster.member(follower).status();
+    expect([commit - applied > 5, applied > 50]).toEqual([true, true]);
+    const put = { type: "put", key: "k", value: "1" } as const;
+    const refused = cluster.request(follower, put);
+    expect(cluster.answer(follower, refused)).toMatchObject({ type: "refused", reason: "too many requests" });
+    cluster.flushBackend(behind);
+    cluster.advance(500);
+    expect(cluster.member(follower).status().applied).toBe(cluster.member(leader).status().commit);
+    const taken = cluster.request(follower, put);
+    cluster.advance(200);
+    expect(cluster.answer(follower, taken)).toMatchObject({ type: "written" });
+    expect(hashes(cluster).size).toBe(1);
+  });
+});

@@ -217,6 +217,42 @@ describe("hand-over", () => {
     cluster.flush(node);
   });
 
+  it("tries once per stall when it comes to nothing", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const node = cluster.node(leader);
+    cluster.passes = (message) => message.type !== "timeoutNow";
+    for (const attempts of [1, 2]) {
+      node.holdLog = true;
+      cluster.advance(2_000);
+      cluster.request(leader, { type: "put", key: "a", value: "1" });
+      cluster.advance(5_000);
+      cluster.flush(node);
+      expect(cluster.leader()).toBe(leader);
+      expect(cluster.sent.filter((m) => m.type === "timeoutNow").length).toBe(attempts);
+    }
+  });
+
+  it("appends later what was dropped while it handed over", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    const follower = cluster.other(leader);
+    cluster.advance(1_000);
+    cluster.passes = (message) => message.type !== "timeoutNow";
+    cluster.request(leader, { type: "transferLeader", to: follower });
+    const own = cluster.request(leader, { type: "put", key: "b", value: "1" });
+    expect(cluster.answer(leader, own)).toMatchObject({ type: "refused", reason: "no leader" });
+    const put = cluster.request(follower, { type: "put", key: "a", value: "1" });
+    expect(cluster.node(leader).refused.at(-1)).toBe("proposal dropped: transferring");
+    const proposal = cluster.sent.findLast((message) => message.type === "propose");
+    cluster.advance(1_500);
+    expect(cluster.leader()).toBe(leader);
+    if (proposal) cluster.deliver(proposal);
+    cluster.advance(200);
+    expect(cluster.answer(follower, put)).toMatchObject({ type: "written" });
+  });
+
   it("does not hand over for a disk that is merely busy", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
@@ -265,6 +301,21 @@ describe("hand-over", () => {
     cluster.advance(1_000);
     expect(cluster.answer(leader, put)).toMatchObject({ type: "unknown", reason: "stopped" });
     expect(cluster.answer(leader, get)?.type).toBe("refused");
+    expect(cluster.member(leader).isEnded).toBe(true);
+  });
+
+  it("stays until its successor leads, because that one may need its vote", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(1_000);
+    const held = IDS.filter((id) => id !== leader).map((id) => cluster.node(id));
+    for (const node of held) node.holdLog = true;
+    cluster.input(leader, (m, now) => m.stop(now));
+    cluster.advance(300);
+    expect(cluster.member(leader).isEnded).toBe(false);
+    for (const node of held) cluster.flush(node);
+    cluster.until(() => ![0n, leader].includes(cluster.leader()));
+    cluster.advance(100);
     expect(cluster.member(leader).isEnded).toBe(true);
   });
 

@@ -98,6 +98,43 @@ describe("sending and installing", () => {
     expect(lagging.disk.state.index).toBe(cluster.member(lagging.id).status().applied);
   });
 
+  it("issues no backend batch while the snapshot takes over", () => {
+    const cluster = Cluster.start(IDS, SMALL);
+    const leader = cluster.elect();
+    const id = cluster.other(leader);
+    cluster.advance(500);
+    cluster.crash(cluster.node(id));
+    const slow = { ...cluster.node(id), options: { ...cluster.node(id).options, backendIntervalMs: 5_000 } };
+    cluster.nodes.set(id, slow);
+    cluster.open(slow);
+    fill(cluster, leader, 3);
+    cluster.isolate(id);
+    fill(cluster, leader, 30);
+    cluster.holdSnapshots = true;
+    cluster.heal();
+    cluster.until(() => cluster.heldSnapshots.length === 1);
+    expect(cluster.member(slow.id).status().applied).toBeGreaterThan(slow.disk.state.index);
+    slow.holdLog = true;
+    slow.holdBackend = true;
+    cluster.releaseSnapshots();
+    cluster.advance(20_000);
+    expect(slow.backendBatch).toBeUndefined();
+    cluster.flush(slow);
+    expect(slow.installed.length).toBe(1);
+  });
+
+  it("fails a member that learns from a snapshot that its identity is pinned to another data directory", () => {
+    const { cluster, leader, lagging } = behind();
+    cluster.advance(3_000);
+    const pinned = lagging.options.instance;
+    expect(cluster.member(leader).peerRecord(lagging.id).pinnedInstance).toBe(pinned);
+    const wiped = cluster.add(lagging.id, { ...SMALL, instance: 4711n });
+    cluster.request(leader, { type: "transferLeader", to: cluster.other(leader, lagging.id) });
+    cluster.advance(3_000);
+    expect(wiped.installed.length).toBe(1);
+    expect(wiped.fatal).toContain("is pinned to data directory");
+  });
+
   it("ends the wait of a write that was applied within the snapshot as unknown", () => {
     const cluster = Cluster.start(IDS, SMALL);
     const leader = cluster.elect();
