@@ -1,0 +1,46 @@
+/**
+ * The process that hunts one mutant: runs seeds until something is found broken, and prints that as one line of JSON.
+ * Bundled together with a mutated product by `build.ts`; the same file over the unchanged product finds nothing.
+ */
+import { parseArgs } from "node:util";
+import { runPlan } from "../sim/run.ts";
+import { drawPlan, NO_OPTIONS } from "../sim/swarm.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "2000" },
+    /** Tried before the others: the seed that killed it last time. */
+    first: { type: "string" },
+  },
+});
+
+const last = Number(values.seeds);
+const first = values.first === undefined ? [] : [Number(values.first)];
+process.stdout.write(`${JSON.stringify(hunt())}\n`);
+
+function hunt(): object {
+  let tried = 0;
+  for (const seed of seeds()) {
+    tried++;
+    const { violation } = runPlan(drawPlan(seed, NO_OPTIONS), false);
+    if (violation === undefined) continue;
+    const { id, message } = violation;
+    return { seed, tried, id, message: message.split("\n")[0], area: areaOf(id, message) };
+  }
+  return { survived: last };
+}
+
+function* seeds(): Generator<number> {
+  yield* first;
+  for (let seed = 1; seed <= last; seed++) if (!first.includes(seed)) yield seed;
+}
+
+/** The folder whose assertion it was, by the first line of the stack in the product outside `base`. */
+function areaOf(id: string, message: string): string {
+  if (id !== "assertion") return "outside";
+  for (const match of message.matchAll(/[/\\](src|chaos)[/\\]([a-z]+)[/\\]/g)) {
+    if (match[1] === "chaos") return "outside";
+    if (match[2] !== "base") return match[2] as string;
+  }
+  return "unknown";
+}

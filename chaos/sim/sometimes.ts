@@ -1,0 +1,62 @@
+/**
+ * Things that must happen now and then, or the simulator has stopped testing what it claims to test. Each is counted
+ * per run; a long run that never reached one of them fails (reliability.md, T20).
+ */
+
+/** Every point, with what it means to have reached it. */
+export const SOMETIMES = {
+  "lease read served": "a leader answered a linearizable read at once, by its lease",
+  "lease refused after transfer": "a leader that had sent TimeoutNow had no lease left when a read came",
+  "lease void by configuration change": "a leader lost its lease in the event that changed its configuration",
+  "vote withheld by promise": "a member bound by a lease promise did not grant a vote",
+  "vote withheld after restart": "a member did not grant a vote because of what it may have promised before",
+  "lease expired, quorum round used": "a leader in lease mode answered a read after its lease had run out",
+  "read waited for the new term":
+    "a read came to a leader that had committed nothing in its term, and waited",
+  "snapshot opened": "a view of the state was opened for a stream",
+  "snapshot sent": "a stream was reported complete to its sender",
+  "snapshot broken": "a stream ended before it was complete",
+  "snapshot received": "a complete snapshot directory became durable at a receiver",
+  "snapshot record durable": "the log record that commits a snapshot became durable",
+  "crash between snapshot directory and record":
+    "a process died with a complete directory and no record of it",
+  "snapshot installed": "a member went on from a snapshot",
+  "snapshot over conflicting entries":
+    "a snapshot replaced a log that held other entries at its place or behind",
+  "stale snapshot discarded": "a complete snapshot was no longer wanted",
+  "leader change with uncommitted tail":
+    "a leader began with entries of earlier terms that nobody had committed",
+  "conflicting entries overwritten": "a follower overwrote entries of its log",
+  "torn batch repaired": "recovery found an unfinished last batch and cleared its room",
+  "slow disk hands over": "a leader whose disk stalled asked another to campaign",
+  "joint configuration left": "a member applied the end of a joint configuration",
+  "leader removed itself": "a leader applied a configuration without itself",
+  "learner promoted": "a learner became a voter",
+  "wiped member refused": "a member without its data was refused under its old identity",
+  "damaged log refused": "a log with flipped bits was refused at open",
+  "dead member replaced": "an operator took a dead member out and a new one became a voter in its place",
+  "duplicate proposal dropped": "a leader got the same forwarded proposal twice and appended it once",
+  "forged message refused": "a message that no member sends was refused",
+  "process paused": "a process stood still while its clock went on",
+  "leader paused past its lease": "a leader came back from a pause after its lease had run out",
+  "power cut everywhere": "all machines lost power at once",
+  "unsynced data lost": "a recovered log lacked a batch that had been handed to the disk",
+  "disk error was fatal": "a member stopped because its log could not be written",
+  "disk full was fatal": "a member stopped because the disk had no room for its log",
+  "graceful stop": "a member handed over and stopped",
+  "lease length changed": "a configuration change gave the lease another length",
+  "unknown write took effect": "a write that its client never heard of is in the log",
+} as const;
+
+export type SometimesPoint = keyof typeof SOMETIMES;
+
+export const SOMETIMES_POINTS = Object.keys(SOMETIMES) as SometimesPoint[];
+
+/** How often each point was reached. */
+export class Sometimes {
+  readonly counts = new Map<SometimesPoint, number>();
+
+  reached(point: SometimesPoint): void {
+    this.counts.set(point, (this.counts.get(point) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Draws the plan of a seed: first which faults and which requests it has at all (swarm testing: a run without
+ * partitions finds what a run with everything hides), then their rates, then sizes and tunables.
+ */
+import { type Drift, FAULT_KINDS, type Fault, type FaultKind, type Plan, type SeedConfig } from "./plan.ts";
+import { Rng } from "./rng.ts";
+
+/** Share of seeds without any fault, parts per million. */
+const CALM_PPM = 60_000;
+/** Faults begin once the first leader had time to appear. */
+const FIRST_FAULT_US = 2_500_000;
+
+/** What the command line may force on every seed. */
+export interface SwarmOptions {
+  readonly drift: Drift;
+  /** Every seed has a lease as long as it may be, and its reads use it: for the proof that the lease check bites. */
+  readonly leaseProof: boolean;
+}
+
+export const NO_OPTIONS: SwarmOptions = { drift: "within", leaseProof: false };
+
+/** How often a kind comes when it is enabled, and how long it lasts, milliseconds. */
+interface Rate {
+  readonly weight: number;
+  readonly shortMs: number;
+  readonly longMs: number;
+}
+
+const RATES: Readonly<Record<FaultKind, Rate>> = {
+  kill: { weight: 10, shortMs: 50, longMs: 4_000 },
+  powerLoss: { weight: 10, shortMs: 50, longMs: 4_000 },
+  crashSeveral: { weight: 4, shortMs: 50, longMs: 3_000 },
+  powerCut: { weight: 4, shortMs: 50, longMs: 1_000 },
+  pause: { weight: 8, shortMs: 100, longMs: 6_000 },
+  partition: { weight: 10, shortMs: 200, longMs: 5_000 },
+  oneWayPartition: { weight: 8, shortMs: 200, longMs: 4_000 },
+  clog: { weight: 5, shortMs: 100, longMs: 3_000 },
+  lossBurst: { weight: 5, shortMs: 200, longMs: 4_000 },
+  duplicateBurst: { weight: 5, shortMs: 200, longMs: 4_000 },
+  slowNetwork: { weight: 4, shortMs: 200, longMs: 4_000 },
+  garbage: { weight: 4, shortMs: 200, longMs: 4_000 },
+  slowDisk: { weight: 5, shortMs: 200, longMs: 4_000 },
+  diskStall: { weight: 8, shortMs: 50, longMs: 5_000 },
+  diskError: { weight: 4, shortMs: 100, longMs: 3_000 },
+  diskFull: { weight: 4, shortMs: 500, longMs: 3_000 },
+  bitRot: { weight: 4, shortMs: 50, longMs: 500 },
+  wipe: { weight: 4, shortMs: 1_000, longMs: 3_000 },
+  clockRate: { weight: 4, shortMs: 500, longMs: 10_000 },
+  gracefulStop: { weight: 5, shortMs: 100, longMs: 3_000 },
+  addMember: { weight: 7, shortMs: 0, longMs: 1 },
+  removeMember: { weight: 5, shortMs: 0, longMs: 1 },
+  jointChange: { weight: 6, shortMs: 0, longMs: 1 },
+  transfer: { weight: 7, shortMs: 0, longMs: 1 },
+  leaseChange: { weight: 4, shortMs: 0, longMs: 1 },
+};
+
+/** The plan of a seed. The same (seed, options) give the same plan on every machine. */
+export function drawPlan(seed: number, options: SwarmOptions): Plan {
+  const rng = new Rng(seed, "tunables");
+  const config = drawConfig(rng, options);
+  const faults = config.calm ? [] : drawFaults(new Rng(seed, "faults"), config);
+  return { seed, config, faults, skip: [] };
+}
+
+function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
+  const calm = rng.chance(CALM_PPM) && !options.leaseProof;
+  const members = rng.pick([1, 3, 3, 3, 3, 3, 5, 5]);
+  const electionTimeoutMs = rng.int(150, 1501);
+  const heartbeatMs = Math.max(1, Math.floor(electionTimeoutMs / rng.int(6, 12)));
+  const lease = rng.int(0, 3) === 0 ? 0 : Math.floor((electionTimeoutMs * rng.int(30, 91)) / 100);
+  const readMode = rng.pick(["quorum", "lease", "lease", "mixed"] as const);
+  const snapshotEntries = rng.pick([5, 10, 20, 50, 100, 300, 1000]);
+  const delayMeanUs = rng.pick([100, 300, 1_000, 3_000, 8_000]);
+  const fifo = rng.int(0, 3) === 0;
+  return {
+    members: options.leaseProof ? rng.pick([3, 5]) : members,
+    learners: rng.pick([0, 0, 0, 1, 2]),
+    calm,
+    electionTimeoutMs,
+    heartbeatMs,
+    leaseMs: options.leaseProof ? Math.floor((electionTimeoutMs * 9) / 10) : lease,
+    drift: options.drift,
+    readMode: options.leaseProof ? "lease" : readMode,
+    requestTimeoutMs: electionTimeoutMs * 2 + rng.int(200, 3_000),
+    maxPendingRequests: rng.pick([2, 8, 64, 1_000]),
+    maxUncommittedBytes: rng.pick([256, 4_096, 1_000_000]),
+    maxInflightMessages: rng.pick([1, 2, 8, 64, 256]),
+    maxAppendBytes: rng.pick([1, 200, 2_000, 65_536]),
+    snapshotEntries,
+    catchUpEntries: rng.int(0, snapshotEntries + 1),
+    backendIntervalMs: rng.pick([10, 50, 100, 300]),
+    backendBatchEntries: rng.pick([1, 10, 1_000]),
+    maxSnapshotStreams: rng.pick([1, 2]),
+    snapshotTimeoutMs: rng.int(1_000, 4_000),
+    segmentBytes: rng.pick([16, 16, 32, 64]) * 1024,
+    chunkBytes: rng.pick([64, 300, 2_000, 65_536]),
+    network: {
+      delayMeanUs,
+      fifo,
+      lossPpm: fifo ? rng.pick([0, 0, 500]) : rng.pick([0, 0, 1_000, 10_000, 50_000]),
+      duplicatePpm: rng.pick([0, 1_000, 20_000, 100_000]),
+      capacity: rng.pick([4, 16, 64, 1_000]),
+    },
+    syncMeanUs: rng.pick([100, 400, 1_000, 3_000]),
+    clients: rng.int(3, 9),
+    keys: rng.int(1, 6),
+    operationsPerSecond: rng.int(18, 26),
+    mix: drawMix(rng),
+    safetyMs: rng.int(57_000, 65_000),
+  };
+}
+
+/** Weights of put, cas, delete, linearizable and serializable get. There is always a write and a linearizable read. */
+function drawMix(rng: Rng): number[] {
+  const optional = (weight: number): number => (rng.int(0, 4) === 0 ? 0 : weight);
+  return [
+    rng.int(2, 6),
+    optional(rng.int(1, 5)),
+    optional(rng.int(1, 3)),
+    rng.int(2, 8),
+    optional(rng.int(1, 3)),
+  ];
+}
+
+function drawFaults(rng: Rng, config: SeedConfig): Fault[] {
+  const enabled: FaultKind[] = FAULT_KINDS.filter(() => rng.int(0, 100) < 55);
+  if (enabled.length === 0) enabled.push("kill", "partition");
+  let total = 0;
+  for (const kind of enabled) total += RATES[kind].weight;
+  const meanGapUs = rng.pick([1_200_000, 1_800_000, 2_500_000, 3_500_000]);
+  const faults: Fault[] = [];
+  for (let at = FIRST_FAULT_US; at < config.safetyMs * 1000; at += 10_000 + rng.exponential(meanGapUs)) {
+    const kind = drawKind(enabled, rng.int(0, total));
+    const { shortMs, longMs } = RATES[kind];
+    // Short ones are as interesting as long ones: a power of the range, by drawing the upper end first.
+    const reach = rng.int(shortMs, longMs) + 1;
+    const forUs = rng.int(shortMs, Math.max(reach, shortMs + 1)) * 1000 + rng.int(0, 1000);
+    faults.push({ at, kind, pick: rng.next(), bits: rng.next(), forUs });
+  }
+  return faults;
+}
+
+/** The kind that a ticket in [0, sum of all weights) falls on. */
+function drawKind(enabled: readonly FaultKind[], ticket: number): FaultKind {
+  let below = 0;
+  for (const kind of enabled) {
+    below += RATES[kind].weight;
+    if (ticket < below) return kind;
+  }
+  return "kill";
+}

@@ -1,0 +1,51 @@
+/** A broken invariant. It is thrown out of the event loop and ends the run of its seed. */
+
+/** Names of everything that can be found wrong; shrinking keeps the name while it drops faults. */
+export type InvariantId =
+  | "assertion"
+  | "election-safety"
+  | "election-quorum-durable"
+  | "leader-append-only"
+  | "log-matching"
+  | "leader-completeness"
+  | "state-machine-safety"
+  | "configuration-equality"
+  | "monotonic-term"
+  | "monotonic-commit"
+  | "monotonic-applied"
+  | "one-vote-per-term"
+  | "vote-durable-before-sent"
+  | "ack-durable-before-sent"
+  | "term-durable-before-sent"
+  | "persisted-is-durable"
+  | "commit-on-durable-quorum"
+  | "commit-is-committed"
+  | "recovery-keeps-durable"
+  | "state-directory-present"
+  | "one-pending-configuration"
+  | "configuration-overlap"
+  | "lease-exclusive"
+  | "stale-read"
+  | "bounded-queue"
+  | "refused-at-open"
+  | "fatal"
+  | "liveness"
+  | "convergence"
+  | "answer-once"
+  | "history"
+  | "fault-atlas";
+
+export class SimViolation extends Error {
+  readonly id: InvariantId;
+
+  constructor(id: InvariantId, message: string) {
+    super(message);
+    this.name = "SimViolation";
+    this.id = id;
+  }
+}
+
+/** Throws; for use where the condition was found broken. */
+export function violate(id: InvariantId, message: string): never {
+  throw new SimViolation(id, message);
+}

@@ -1,0 +1,486 @@
+/**
+ * The world of one run: machines, network, clients, operator and judges around one event queue. It hands each event
+ * to whom it is for; what the faults do to it is in `faults.ts`, the phases of a run in `run.ts`.
+ */
+
+import { AppliedState } from "../../src/apply/index.ts";
+import type { InstanceId, MemberId } from "../../src/base/index.ts";
+import { bootstrapLog, emptyState } from "../../src/member/index.ts";
+import type { Answer, MemberOptions, Request } from "../../src/member/types.ts";
+import { PEER_PROTOCOL_VERSION, type PeerHello } from "../../src/pb/index.ts";
+import { type HelloVerdict, judgeHello, type PeerRecord } from "../../src/peer/index.ts";
+import { BackendDisk } from "./backend-disk.ts";
+import { type BootContext, startProcess } from "./boot.ts";
+import { DRIFT_BOUND_PPM, MemberClock } from "./clock.ts";
+import { SimDisk } from "./disk.ts";
+import { Invariants } from "./invariants.ts";
+import { Links } from "./links.ts";
+import { Machine, type MachineHost } from "./machine.ts";
+import { MAX_SLOTS, Roster } from "./members.ts";
+import { Network, type NetworkHost, type Purpose } from "./network.ts";
+import { Observer } from "./observer.ts";
+import { OPERATOR_REQUESTS, Operator, type OperatorHost } from "./operator.ts";
+import type { Plan } from "./plan.ts";
+import { drawId, Rng } from "./rng.ts";
+import { EventQueue, type SimEvent } from "./scheduler.ts";
+import { Sometimes } from "./sometimes.ts";
+import { MachineStreams, type StreamHost } from "./streams.ts";
+import { Trace } from "./trace.ts";
+import { violate } from "./violation.ts";
+import { Workload, type WorkloadHost } from "./workload.ts";
+
+/** A run keeps some slots free, so that a dead member can still be replaced at the end of a long churn. */
+const MAX_MACHINES = 24;
+/** Members check their own invariants after every so many events. */
+const SELF_CHECK_EVENTS = 64;
+
+/** A run that needs more events than this has no verdict. */
+const MAX_EVENTS = 6_000_000;
+
+/** The run was ended without a verdict. */
+export class GaveUp extends Error {}
+
+/** Everything of one run. */
+export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost, WorkloadHost {
+  readonly plan: Plan;
+  readonly queue = new EventQueue();
+  readonly trace: Trace;
+  readonly links = new Links();
+  readonly roster = new Roster();
+  readonly sometimes = new Sometimes();
+  readonly invariants: Invariants;
+  readonly observer: Observer;
+  readonly network: Network;
+  readonly workload: Workload;
+  readonly operator: Operator;
+  readonly machines: Machine[] = [];
+  readonly cluster: bigint;
+  /** Machines whose data is gone or unusable, as a mask; they only go off. */
+  lost = 0;
+  /** Machines that left the cluster and were turned off. */
+  retired = 0;
+  /** Machines whose log had bits flipped and was not opened since. */
+  damaged = 0;
+  /** The machine that is up without its data under its old identity; -1: none. */
+  wiped = -1;
+  /** While set, stopped machines stay off (the minority in the liveness phase). */
+  heldDown = 0;
+  /** Rises when everything is healed: the ends of earlier faults no longer count. */
+  generation = 0;
+  faultsApplied = 0;
+  readonly #rng: Rng;
+  readonly #diskRng: Rng;
+  readonly #founders: readonly MemberId[];
+  #selfChecks = 0;
+
+  constructor(plan: Plan, recording: boolean) {
+    this.plan = plan;
+    this.trace = new Trace(recording);
+    this.#rng = new Rng(plan.seed, "world");
+    this.#diskRng = new Rng(plan.seed, "disk");
+    this.cluster = drawId(this.#rng);
+    this.invariants = new Invariants(this.roster);
+    this.observer = new Observer(this.sometimes, this.invariants);
+    const rng = new Rng(plan.seed, "network");
+    this.network = new Network(plan.config.network, {
+      links: this.links,
+      rng,
+      queue: this.queue,
+      host: this,
+    });
+    for (let i = 0; i < plan.config.members; i++) this.#addMachine();
+    this.#founders = this.machines.map((machine) => machine.id);
+    const first = bootstrapLog({ voters: this.#founders, leaseMs: plan.config.leaseMs });
+    this.invariants.bootstrap(first.log.entries);
+    for (const machine of this.machines) this.start(machine.slot);
+    this.operator = new Operator(this);
+    this.workload = new Workload(plan, this);
+    for (let i = 0; i < plan.config.learners; i++) this.operator.enqueue({ type: "join", promote: false });
+  }
+
+  /** Lets the world go on until a time, microseconds, or until `isDone` says so at one of its checks. */
+  run(until: number, isDone?: () => boolean): boolean {
+    const { queue } = this;
+    let nextCheck = isDone === undefined ? Number.POSITIVE_INFINITY : queue.now;
+    while (queue.nextTime <= until) {
+      if (queue.nextTime >= nextCheck) {
+        if (isDone?.() === true) return true;
+        nextCheck = queue.nextTime + 20_000;
+      }
+      if (this.trace.events > MAX_EVENTS) throw new GaveUp(`more than ${MAX_EVENTS} events`);
+      const event = queue.pop();
+      if (event !== undefined) this.#dispatch(event);
+    }
+    queue.advance(until);
+    return isDone?.() === true;
+  }
+
+  /** Starts the process of a machine that is off and may run. */
+  start(slot: number): void {
+    const machine = this.machineAt(slot);
+    const bit = 1 << slot;
+    if (machine.boot !== 0 || ((this.retired | this.heldDown) & bit) !== 0) return;
+    if ((this.lost & bit) !== 0 && this.wiped !== slot) return;
+    startProcess(machine, this.#bootContext(slot));
+  }
+
+  /** Starts a machine again after a while, unless it was started or forbidden meanwhile. */
+  startAfter(slot: number, delayUs: number): void {
+    this.queue.call(this.queue.now + delayUs, { slot: -1, boot: -1, label: "start" }, () => this.start(slot));
+  }
+
+  /** A process stands still for a while, or until everything is healed. */
+  resume(slot: number): void {
+    const machine = this.machineAt(slot);
+    if (!machine.paused) return;
+    this.observer.resumed(machine);
+    this.note(`m${slot} goes on`);
+    const { boot } = machine;
+    for (const event of machine.takeDeferred()) {
+      if (machine.boot !== boot) return;
+      this.#handle(machine, event);
+    }
+  }
+
+  /** Its data is gone: it must not decide anything any more. */
+  lose(slot: number): void {
+    this.lost |= 1 << slot;
+  }
+
+  /** Gives a machine an empty disk and another data directory instance, as a careless operator would. */
+  wipe(slot: number): void {
+    const machine = this.machineAt(slot);
+    machine.crash("power");
+    machine.disk.wipe();
+    machine.backend.wipe(emptyState());
+    machine.options = { ...machine.options, instance: drawId(this.#rng) };
+    this.invariants.wiped(slot);
+    this.lose(slot);
+    this.wiped = slot;
+  }
+
+  /** Whether a member's identity is pinned to its data directory in the durable state of every other one. */
+  isPinnedEverywhere(slot: number): boolean {
+    const { id, options } = this.machineAt(slot);
+    for (const machine of this.machines) {
+      const isOut = ((this.retired | this.lost) & (1 << machine.slot)) !== 0;
+      if (machine.slot === slot || isOut) continue;
+      const loaded = AppliedState.load(machine.backend.view());
+      if (loaded.type === "refused")
+        violate("fatal", `member ${machine.slot}: state refused: ${loaded.reason}`);
+      if (loaded.state.members.pinned(id) !== options.instance) return false;
+    }
+    return true;
+  }
+
+  note(text: string): void {
+    this.trace.mixText(text);
+    if (this.trace.recording) this.trace.line(this.queue.now, text);
+  }
+
+  // What machines ask.
+
+  answered(slot: number, answer: Answer): void {
+    const at = this.queue.now + 100 + this.#rng.exponential(100);
+    this.queue.push(at, { time: 0, sequence: 0, slot: -1, boot: slot, kind: "answer", answer });
+  }
+
+  processEnded(slot: number): void {
+    this.workload.connectionsBroke(slot);
+  }
+
+  wantsRestart(slot: number, reason: string): void {
+    this.note(`m${slot} stopped: ${reason}`);
+    if (this.wiped === slot) return;
+    if (!reason.startsWith("EIO") && !reason.startsWith("ENOSPC")) {
+      violate("fatal", `member ${slot}: ${reason}`);
+    }
+    this.startAfter(slot, 50_000 + this.#rng.exponential(400_000));
+  }
+
+  // What the network asks.
+
+  bootOf(slot: number): number {
+    const machine = this.machineAt(slot);
+    return machine.running ? machine.boot : 0;
+  }
+
+  helloOf(slot: number, to: number, purpose: Purpose): PeerHello {
+    const { id, options } = this.machineAt(slot);
+    return {
+      version: PEER_PROTOCOL_VERSION,
+      cluster: this.cluster,
+      member: id,
+      instance: options.instance,
+      to: this.machineAt(to).id,
+      purpose,
+    };
+  }
+
+  judge(slot: number, hello: PeerHello): HelloVerdict {
+    const { id, options, process } = this.machineAt(slot);
+    const record = process?.member.peerRecord(hello.member);
+    let judged: PeerRecord = { type: "unknown" };
+    if (record?.removed === true) judged = { type: "removed" };
+    else if (record !== undefined && (record.known || record.pinnedInstance !== 0n)) {
+      judged = { type: "known", pinnedInstance: record.pinnedInstance };
+    }
+    return judgeHello({ cluster: this.cluster, member: id, instance: options.instance }, judged, hello);
+  }
+
+  unreachable(slot: number, peer: number): void {
+    this.machineAt(slot).unreachable(this.machineAt(peer).id);
+  }
+
+  helloRefused(slot: number, peer: number, _instance: InstanceId, reason: string): void {
+    this.note(`m${slot} refuses m${peer}: ${reason}`);
+    if (this.wiped === peer) this.sometimes.reached("wiped member refused");
+  }
+
+  // What clients and the operator ask.
+
+  targets(): readonly number[] {
+    const out = this.retired | this.lost;
+    const slots: number[] = [];
+    for (const machine of this.machines) if ((out & (1 << machine.slot)) === 0) slots.push(machine.slot);
+    return slots.length === 0 ? [0] : slots;
+  }
+
+  submit(slot: number, id: number, request: Request, at: number): void {
+    const { boot } = this.machineAt(slot);
+    this.queue.push(at, { time: 0, sequence: 0, slot, boot, kind: "request", id, request });
+  }
+
+  leader(): Machine | undefined {
+    let found: Machine | undefined;
+    for (const machine of this.machines) {
+      if (machine.status?.role !== "leader" || machine.paused) continue;
+      if (found?.status === undefined || machine.status.term > found.status.term) found = machine;
+    }
+    return found;
+  }
+
+  machineAt(slot: number): Machine {
+    return this.machines[slot] ?? violate("assertion", `no machine ${slot}`);
+  }
+
+  slotOf(id: MemberId): number {
+    return this.roster.slotOf(id);
+  }
+
+  isLost(slot: number): boolean {
+    return (this.lost & (1 << slot)) !== 0;
+  }
+
+  isWipedUp(): boolean {
+    return this.wiped !== -1;
+  }
+
+  addMachine(): Machine | undefined {
+    if (this.machines.length >= MAX_MACHINES) return undefined;
+    const machine = this.#addMachine();
+    this.start(machine.slot);
+    return machine;
+  }
+
+  retire(slot: number): void {
+    const delay = 300_000 + this.#rng.exponential(1_500_000);
+    this.queue.call(this.queue.now + delay, { slot: -1, boot: -1, label: "retire" }, () => {
+      this.retired |= 1 << slot;
+      this.note(`m${slot} is turned off`);
+      this.machineAt(slot).crash("kill");
+    });
+  }
+
+  #dispatch(event: SimEvent): void {
+    const { slot, kind } = event;
+    this.trace.event(event.time, kind, slot, contentOf(event));
+    if (kind === "message" && !this.network.arrives(event)) return;
+    if (slot < 0) {
+      this.#handleOwn(event);
+      return;
+    }
+    const machine = this.machineAt(slot);
+    if (event.boot !== -1 && event.boot !== machine.boot) return;
+    if (machine.paused) machine.defer(event);
+    else this.#handle(machine, event);
+  }
+
+  #handleOwn(event: SimEvent): void {
+    switch (event.kind) {
+      case "client":
+        this.workload.step(event.client, event.operation, event.step);
+        return;
+      case "answer":
+        if (event.answer.id > OPERATOR_REQUESTS) this.operator.answered(event.answer);
+        else this.workload.answer(event.answer);
+        return;
+      case "call":
+        event.run();
+        return;
+      default:
+        violate("assertion", `event ${event.kind} for nobody`);
+    }
+  }
+
+  #handle(machine: Machine, event: SimEvent): void {
+    this.invariants.now = this.queue.now;
+    switch (event.kind) {
+      case "wake":
+        machine.wake(event);
+        break;
+      case "message":
+        machine.receive(event);
+        break;
+      case "logDone":
+        machine.logDone(event);
+        break;
+      case "backendDone":
+        machine.backendDone();
+        break;
+      case "request":
+        machine.request(event.id, event.request);
+        break;
+      case "call":
+        event.run();
+        break;
+      default:
+        violate("assertion", `event ${event.kind} for a machine`);
+    }
+    this.#checkLeases();
+    if (++this.#selfChecks % SELF_CHECK_EVENTS === 0) machine.process?.member.checkInvariants();
+  }
+
+  /** Nobody who may read by a lease may have been overtaken: asked whenever something was committed in a new term. */
+  #checkLeases(): void {
+    const { invariants } = this;
+    const { maxCommitTerm } = invariants;
+    for (const machine of this.machines) {
+      if (machine.paused || machine.status?.role !== "leader" || machine.status.term >= maxCommitTerm)
+        continue;
+      if (machine.status.leaseUntil > machine.now) {
+        violate(
+          "lease-exclusive",
+          `member ${machine.slot} holds a lease in ${machine.status.term}, term ${maxCommitTerm} has committed`,
+        );
+      }
+    }
+  }
+
+  #addMachine(): Machine {
+    const slot = this.machines.length;
+    if (slot >= MAX_SLOTS) violate("assertion", "no more slots");
+    const { config } = this.plan;
+    const rng = new Rng(this.plan.seed, `machine ${slot}`);
+    const id = drawId(rng);
+    const instance = drawId(rng);
+    const offsetUs = rng.int(1, 1_000_000_000);
+    const clock = new MemberClock(offsetUs, this.drawDrift(rng));
+    const settings = {
+      syncMeanUs: config.syncMeanUs,
+      slowFactor: 1,
+      stallUs: 0,
+      failNext: "none" as const,
+      full: false,
+    };
+    const disk = new SimDisk(new Rng(this.plan.seed, `disk ${slot}`), settings);
+    const backend = new BackendDisk(new Rng(this.plan.seed, `backend ${slot}`), emptyState());
+    const leaseReads = config.readMode === "lease" || (config.readMode === "mixed" && slot % 2 === 0);
+    const options = this.#optionsOf(id, instance, leaseReads);
+    const streams = new MachineStreams(this, new Rng(this.plan.seed, `streams ${slot}`), config.chunkBytes);
+    const machine = new Machine({ slot, id, clock, disk, backend }, options, streams, this);
+    this.machines.push(machine);
+    this.roster.add(id, slot);
+    this.invariants.addMember(slot, id);
+    return machine;
+  }
+
+  /** How much faster than the world a clock runs, parts per million. */
+  drawDrift(rng: Rng): number {
+    switch (this.plan.config.drift) {
+      case "within":
+        return rng.int(0, DRIFT_BOUND_PPM + 1);
+      case "bound":
+        return rng.int(0, 2) * DRIFT_BOUND_PPM;
+      case "twice":
+        return rng.int(0, 2) * 2 * DRIFT_BOUND_PPM;
+    }
+  }
+
+  #optionsOf(id: MemberId, instance: InstanceId, leaseReads: boolean): MemberOptions {
+    const { config } = this.plan;
+    return {
+      id,
+      instance,
+      electionTimeoutMs: config.electionTimeoutMs,
+      heartbeatMs: config.heartbeatMs,
+      readMode: leaseReads ? "lease" : "quorum",
+      requestTimeoutMs: config.requestTimeoutMs,
+      maxPendingRequests: config.maxPendingRequests,
+      maxUncommittedBytes: config.maxUncommittedBytes,
+      maxInflightMessages: config.maxInflightMessages,
+      maxAppendBytes: config.maxAppendBytes,
+      snapshotEntries: config.snapshotEntries,
+      catchUpEntries: config.catchUpEntries,
+      backendIntervalMs: config.backendIntervalMs,
+      backendBatchEntries: config.backendBatchEntries,
+      maxSnapshotStreams: config.maxSnapshotStreams,
+      snapshotTimeoutMs: config.snapshotTimeoutMs,
+    };
+  }
+
+  #bootContext(slot: number): BootContext {
+    const isFounder = slot < this.plan.config.members;
+    const founding = { voters: this.#founders, leaseMs: this.plan.config.leaseMs };
+    return {
+      seed: this.plan.seed,
+      cluster: this.cluster,
+      segmentBytes: this.plan.config.segmentBytes,
+      // A founder that lost its data is started once more with the flags of the first day, if it was not alone then:
+      // alone it would found a cluster of its own, which no peer could refuse.
+      founding: isFounder && (this.wiped !== slot || this.#founders.length > 1) ? founding : undefined,
+      damaged: (this.damaged & (1 << slot)) !== 0,
+      rng: this.#diskRng,
+      host: this,
+      sometimes: this.sometimes,
+      refused: (machine, reason) => {
+        this.note(`m${machine.slot} is refused: ${reason}`);
+        this.damaged &= ~(1 << machine.slot);
+        this.lose(machine.slot);
+        this.operator.enqueue({ type: "replace", slot: machine.slot });
+      },
+      started: (machine) => {
+        this.damaged &= ~(1 << machine.slot);
+      },
+    };
+  }
+}
+
+/** A number for the trace that tells events of one kind apart. */
+function contentOf(event: SimEvent): number {
+  switch (event.kind) {
+    case "message":
+      return (event.from << 24) ^ hashEnds(event.bytes);
+    case "logDone":
+      return event.list;
+    case "request":
+      return event.id;
+    case "answer":
+      return (
+        event.answer.id ^
+        (event.answer.type === "written" || event.answer.type === "read" ? event.answer.index : -1)
+      );
+    case "client":
+      return event.client * 1_000_000 + event.operation;
+    case "call":
+      return event.label.length;
+    default:
+      return event.boot;
+  }
+}
+
+function hashEnds(bytes: Uint8Array): number {
+  let hash = bytes.length;
+  for (let i = 0; i < bytes.length; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
+  return hash;
+}
