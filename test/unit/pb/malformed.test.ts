@@ -137,8 +137,17 @@ describe("messages", () => {
     ],
     [
       "entry term falls",
-      { ...head, append: { ...append, entries: [entry, { ...entry, index: 9, term: 3 }] } },
-      "append: entry 9: term 3 is not an integer in [4, 5]",
+      {
+        ...head,
+        append: {
+          ...append,
+          entries: [
+            { ...entry, term: 5 },
+            { ...entry, index: 9 },
+          ],
+        },
+      },
+      "append: entry 9: term 4 is not an integer in [5, 5]",
     ],
     [
       "entry term below prev term",
