@@ -126,6 +126,14 @@ describe("requests seen", () => {
       expect(seen.has({ instance: 1n, sequence }), `${sequence}`).toBe(isSeen);
   });
 
+  it("does not take a sequence that was jumped over for the one a whole window before it", () => {
+    const seen = new RequestsSeen();
+    for (let sequence = 1; sequence <= 1030; sequence++) seen.maybeTake({ instance: 1n, sequence }, sequence);
+    seen.maybeTake({ instance: 1n, sequence: 1034 }, 1031);
+    const jumped = [1031, 1032, 1033].map((sequence) => seen.has({ instance: 1n, sequence }));
+    expect(jumped).toEqual([false, false, false]);
+  });
+
   it("remembers a bounded number of instances, the least recently applied one goes", () => {
     const seen = new RequestsSeen();
     let index = 0;
