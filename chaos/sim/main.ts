@@ -1,0 +1,178 @@
+/**
+ * `npm run sim -- ...`: runs seeds, replays a stored plan, or the corpus. The last line of standard output is always
+ * the one that scripts read; the exit code is 1 for a violation, an unknown, or less than the planned work.
+ */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { explain, projectRoot } from "./failure.ts";
+import type { Drift } from "./plan.ts";
+import { runSeeds, work } from "./pool.ts";
+import { readPlan, replayCorpus } from "./replay.ts";
+import { summarize, Totals } from "./report.ts";
+import { runPlan } from "./run.ts";
+import { drawPlan, type SwarmOptions } from "./swarm.ts";
+
+/** Violations of one call that are shrunk and explained; the others are named. */
+const MAX_EXPLAINED = 2;
+
+const USAGE = `usage: npm run sim -- [--seeds N] [--from S] [--jobs J] [--hash]
+                      [--seed S [--trace]] [--replay FILE] [--corpus] [--drift bound|twice]`;
+
+interface Arguments {
+  seeds: number;
+  from: number;
+  jobs: number;
+  seed: number | undefined;
+  trace: boolean;
+  hash: boolean;
+  replay: string | undefined;
+  corpus: boolean;
+  worker: boolean;
+  drift: Drift;
+}
+
+function parse(argv: readonly string[]): Arguments {
+  const args: Arguments = {
+    seeds: 100,
+    from: 1,
+    jobs: availableParallelism(),
+    seed: undefined,
+    trace: false,
+    hash: false,
+    replay: undefined,
+    corpus: false,
+    worker: false,
+    drift: "within",
+  };
+  const rest = [...argv];
+  const value = (name: string): string => rest.shift() ?? refuse(`${name} needs a value`);
+  const number = (name: string): number => {
+    const text = value(name);
+    const parsed = Number(text);
+    return Number.isSafeInteger(parsed) && parsed >= 0 ? parsed : refuse(`${name} ${text}: not a number`);
+  };
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    switch (name) {
+      case "--seeds":
+        args.seeds = number(name);
+        break;
+      case "--from":
+        args.from = number(name);
+        break;
+      case "--jobs":
+        args.jobs = Math.max(1, number(name));
+        break;
+      case "--seed":
+        args.seed = number(name);
+        break;
+      case "--replay":
+        args.replay = value(name);
+        break;
+      case "--drift": {
+        const drift = value(name);
+        if (drift !== "bound" && drift !== "twice") refuse(`--drift ${drift}: bound or twice`);
+        args.drift = drift;
+        break;
+      }
+      case "--trace":
+        args.trace = true;
+        break;
+      case "--hash":
+        args.hash = true;
+        break;
+      case "--corpus":
+        args.corpus = true;
+        break;
+      case "--worker":
+        args.worker = true;
+        break;
+      default:
+        refuse(`unknown argument ${name}`);
+    }
+  }
+  return args;
+}
+
+function refuse(reason: string): never {
+  console.error(`${reason}\n${USAGE}`);
+  process.exit(2);
+}
+
+async function main(): Promise<number> {
+  const args = parse(process.argv.slice(2));
+  // The proof that the lease check bites wants leases everywhere; the bound must hold under the same conditions.
+  const swarm: SwarmOptions = { drift: args.drift, leaseProof: args.drift !== "within" };
+  if (args.worker) {
+    work();
+    return new Promise(() => undefined);
+  }
+  if (args.corpus) return corpus();
+  if (args.replay !== undefined) return replay(args.replay);
+  if (args.seed !== undefined) return one(args.seed, args, swarm);
+  return many(args, swarm);
+}
+
+function corpus(): number {
+  const { plans, failures } = replayCorpus(join(projectRoot(), "chaos", "corpus"));
+  for (const failure of failures) console.log(failure);
+  console.log(`corpus: ${plans - failures.length} of ${plans} plans end as they must`);
+  return failures.length === 0 ? 0 : 1;
+}
+
+function replay(path: string): number {
+  const stored = readPlan(path);
+  const result = runPlan(stored.plan, true);
+  for (const line of result.lines) console.log(line);
+  console.log(`story: ${stored.story}`);
+  const totals = new Totals();
+  totals.add(summarize(result));
+  if (result.violation !== undefined)
+    console.log(`VIOLATION ${result.violation.id}: ${result.violation.message}`);
+  console.log(totals.lastLine());
+  return (result.violation?.id ?? "") === stored.expect && !result.unknown ? 0 : 1;
+}
+
+function one(seed: number, args: Arguments, swarm: SwarmOptions): number {
+  const plan = drawPlan(seed, swarm);
+  const result = runPlan(plan, args.trace);
+  const totals = new Totals();
+  totals.add(summarize(result));
+  for (const line of result.lines) console.log(line);
+  console.log(`seed ${seed} trace ${result.hash} events ${result.events}`);
+  if (result.violation !== undefined) explain(plan, result.violation.id);
+  console.log(totals.lastLine());
+  return result.violation === undefined && !result.unknown ? 0 : 1;
+}
+
+async function many(args: Arguments, swarm: SwarmOptions): Promise<number> {
+  const { from, seeds, jobs } = args;
+  const totals = new Totals();
+  const begin = process.hrtime.bigint();
+  const hashes: string[] = [];
+  await runSeeds({ from, seeds, jobs, swarm }, (run) => {
+    totals.add(run);
+    if (args.hash) hashes[run.seed - from] = `seed ${run.seed} trace ${run.hash} events ${run.events}`;
+    if (run.violation !== undefined) {
+      console.log(`seed ${run.seed}: ${run.violation.id}: ${run.violation.message.split("\n")[0]}`);
+    }
+    if (run.unknown) console.log(`seed ${run.seed}: given up after ${run.events} events`);
+    if (process.stderr.isTTY) {
+      process.stderr.write(`\r${totals.seeds}/${seeds} seeds  ${totals.violations.length} violations `);
+    }
+  });
+  const wallSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
+  if (process.stderr.isTTY) process.stderr.write("\r");
+  for (const line of hashes) console.log(line);
+  totals.violations.sort((a, b) => a.seed - b.seed);
+  for (const { seed, violation } of totals.violations.slice(0, MAX_EXPLAINED)) {
+    explain(drawPlan(seed, swarm), violation.id);
+  }
+  for (const line of totals.describe(wallSeconds, Math.min(jobs, seeds))) console.log(line);
+  // The lease proof has leases in every seed and nothing else of the swarm's variety.
+  const missed = swarm.leaseProof ? [] : totals.shortfalls();
+  for (const line of missed) console.log(`MISSED ${line}`);
+  console.log(totals.lastLine());
+  return totals.violations.length === 0 && totals.unknown === 0 && missed.length === 0 ? 0 : 1;
+}
+
+process.exit(await main());
