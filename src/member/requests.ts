@@ -159,7 +159,8 @@ export class PendingRequests {
   }
 
   /** Gives up on what waited too long. */
-  expire(now: MonoMs): Answer[] {
+  expire(now: MonoMs): readonly Answer[] {
+    if (now < this.nextDeadline()) return NO_ANSWERS;
     return this.#giveUp((deadline) => deadline <= now, "timed out", "timed out");
   }
 
@@ -170,6 +171,7 @@ export class PendingRequests {
 
   /** When the first request times out; Infinity: none waits. */
   nextDeadline(): MonoMs {
+    if (this.size === 0) return Number.POSITIVE_INFINITY;
     let next = Number.POSITIVE_INFINITY;
     for (const waiting of [this.#writes, this.#reads, this.#confs]) {
       for (const { deadline } of waiting.values()) {

@@ -33,6 +33,11 @@ export class SnapshotStreams {
     return this.#streams.size;
   }
 
+  /** Nobody is sent a snapshot or waits for one. */
+  get isIdle(): boolean {
+    return this.#streams.size === 0 && this.#waiting.size === 0;
+  }
+
   /** A peer needs a snapshot; asking again while it waits or is being sent one changes nothing. */
   want(to: MemberId): void {
     for (const stream of this.#streams.values()) if (stream.to === to) return;

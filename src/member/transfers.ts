@@ -27,6 +27,7 @@ export interface ReceivedSnapshot {
 /** Starts, stops and gives up streams. */
 export function manageStreams(s: MemberState): void {
   for (const { to } of s.raft.takeSnapshotsWanted()) s.streams.want(to);
+  if (s.streams.isIdle) return;
   for (const { stream, to } of s.streams.expire(s.now)) {
     s.effects.stopSnapshot(stream);
     s.raft.snapshotStatus(s.now, to, false);
