@@ -52,14 +52,22 @@ export function contradiction(s: RaftState, m: AppendRequest | Heartbeat): strin
       : `commit ${m.commit} is beyond the log's last index ${s.log.lastIndex}: ` +
           "this member has lost entries that it had acknowledged, or the message is forged";
   }
+  // A leader has every committed entry, so the position that the entries follow cannot differ either. An append that
+  // begins below the commit index is answered without being compared: unchecked, it would count as agreement.
+  const behind = contradictsCommitted(s, m.prevIndex, m.prevTerm);
+  if (behind !== undefined) return behind;
   for (const entry of m.entries) {
     if (entry.index > s.log.committed) break;
-    const term = s.log.termAt(entry.index);
-    if (term !== undefined && term !== entry.term) {
-      return `entry ${entry.index} of term ${entry.term} contradicts the committed one of term ${term}`;
-    }
+    const reason = contradictsCommitted(s, entry.index, entry.term);
+    if (reason !== undefined) return reason;
   }
   return undefined;
+}
+
+function contradictsCommitted(s: RaftState, index: number, term: number): string | undefined {
+  const known = index <= s.log.committed ? s.log.termAt(index) : undefined;
+  if (known === undefined || known === term) return undefined;
+  return `entry ${index} of term ${term} contradicts the committed one of term ${known}`;
 }
 
 function acknowledge(s: RaftState, to: MemberId, index: number): void {

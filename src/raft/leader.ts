@@ -115,8 +115,9 @@ function wantSnapshot(s: RaftState, to: MemberId, progress: Progress): false {
 export function handleAppendResponse(s: RaftState, m: AppendResponse): StepResult {
   const progress = s.progress.get(m.from);
   if (progress === undefined) return OK;
-  if (!m.rejected && m.index > s.log.lastIndex) {
-    return refused(`${m.index} was acknowledged, but the leader's log ends at ${s.log.lastIndex}`);
+  if (m.index > s.log.lastIndex) {
+    const what = m.rejected ? `an append behind ${m.index} was refused` : `${m.index} was acknowledged`;
+    return refused(`${what}, but the leader's log ends at ${s.log.lastIndex}`);
   }
   progress.heardAt = s.now;
   if (m.rejected) {
