@@ -71,7 +71,14 @@ export class Observer {
         this.#sometimes.reached("lease expired, quorum round used");
       }
     }
-    if (before !== undefined) this.#changed(machine, before, status);
+    if (before === undefined) return;
+    const leads = before.role === "leader" && status.role === "leader" && before.term === status.term;
+    const ended = leads && before.leaseUntil > machine.now && !(status.leaseUntil > machine.now);
+    // A change voids the lease from its proposal on.
+    if (ended && (before.conf !== status.conf || current?.request.type === "changeMembers")) {
+      this.#sometimes.reached("lease void by configuration change");
+    }
+    this.#changed(machine, before, status);
   }
 
   /** After a peer's message was taken. */
@@ -199,10 +206,6 @@ export class Observer {
     if (before.conf === status.conf) return;
     const was = before.conf;
     const is = status.conf;
-    const leads = status.role === "leader" && status.term === before.term;
-    if (leads && before.leaseUntil > machine.now && !(status.leaseUntil > machine.now)) {
-      this.#sometimes.reached("lease void by configuration change");
-    }
     if (was.votersOutgoing.length > 0 && is.votersOutgoing.length === 0) {
       this.#sometimes.reached("joint configuration left");
     }

@@ -7,7 +7,8 @@
 export const SOMETIMES = {
   "lease read served": "a leader answered a linearizable read at once, by its lease",
   "lease refused after transfer": "a leader that had sent TimeoutNow had no lease left when a read came",
-  "lease void by configuration change": "a leader lost its lease in the event that changed its configuration",
+  "lease void by configuration change":
+    "a leader lost its lease by proposing or applying a configuration change",
   "vote withheld by promise": "a member bound by a lease promise did not grant a vote",
   "vote withheld after restart": "a member did not grant a vote because of what it may have promised before",
   "lease expired, quorum round used": "a leader in lease mode answered a read after its lease had run out",

@@ -13,7 +13,7 @@ const FIRST_FAULT_US = 2_500_000;
 /** What the command line may force on every seed. */
 export interface SwarmOptions {
   readonly drift: Drift;
-  /** Every seed has a lease as long as it may be, and its reads use it: for the proof that the lease check bites. */
+  /** Every seed is made to show a stale lease, if there is one: for the proof that the lease check bites. */
   readonly leaseProof: boolean;
 }
 
@@ -56,14 +56,47 @@ const RATES: Readonly<Record<FaultKind, Rate>> = {
 
 /** The plan of a seed. The same (seed, options) give the same plan on every machine. */
 export function drawPlan(seed: number, options: SwarmOptions): Plan {
-  const rng = new Rng(seed, "tunables");
-  const config = drawConfig(rng, options);
-  const faults = config.calm ? [] : drawFaults(new Rng(seed, "faults"), config);
-  return { seed, config, faults, skip: [] };
+  const config = drawConfig(new Rng(seed, "tunables"), options);
+  const rng = new Rng(seed, "faults");
+  if (options.leaseProof)
+    return { seed, config: proofOf(config), faults: drawIsolations(rng, config), skip: [] };
+  return { seed, config, faults: config.calm ? [] : drawFaults(rng, config), skip: [] };
+}
+
+/**
+ * What makes a lease dangerous if it lasts longer than the promises to it: it is as long as it may be, all reads use
+ * it, and a new leader commits at once.
+ */
+function proofOf(config: SeedConfig): SeedConfig {
+  return {
+    ...config,
+    members: 3,
+    learners: 0,
+    calm: false,
+    leaseMs: Math.floor((config.electionTimeoutMs * 9) / 10),
+    readMode: "lease",
+    syncMeanUs: 100,
+    network: { ...config.network, delayMeanUs: 100, lossPpm: 0 },
+  };
+}
+
+/** The leader is cut off again and again, while its clients still reach it. */
+function drawIsolations(rng: Rng, config: SeedConfig): Fault[] {
+  const faults: Fault[] = [];
+  const timeoutUs = config.electionTimeoutMs * 1000;
+  for (
+    let at = FIRST_FAULT_US;
+    at < config.safetyMs * 1000;
+    at += timeoutUs * 3 + rng.exponential(timeoutUs)
+  ) {
+    // An odd pick aims at the leader; the rest of it names the shape "isolate".
+    faults.push({ at, kind: "partition", pick: 1, bits: rng.next(), forUs: timeoutUs * 2 });
+  }
+  return faults;
 }
 
 function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
-  const calm = rng.chance(CALM_PPM) && !options.leaseProof;
+  const calm = rng.chance(CALM_PPM);
   const members = rng.pick([1, 3, 3, 3, 3, 3, 5, 5]);
   const electionTimeoutMs = rng.int(150, 1501);
   const heartbeatMs = Math.max(1, Math.floor(electionTimeoutMs / rng.int(6, 12)));
@@ -73,14 +106,14 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
   const delayMeanUs = rng.pick([100, 300, 1_000, 3_000, 8_000]);
   const fifo = rng.int(0, 3) === 0;
   return {
-    members: options.leaseProof ? rng.pick([3, 5]) : members,
+    members,
     learners: rng.pick([0, 0, 0, 1, 2]),
     calm,
     electionTimeoutMs,
     heartbeatMs,
-    leaseMs: options.leaseProof ? Math.floor((electionTimeoutMs * 9) / 10) : lease,
+    leaseMs: lease,
     drift: options.drift,
-    readMode: options.leaseProof ? "lease" : readMode,
+    readMode,
     requestTimeoutMs: electionTimeoutMs * 2 + rng.int(200, 3_000),
     maxPendingRequests: rng.pick([2, 8, 64, 1_000]),
     maxUncommittedBytes: rng.pick([256, 4_096, 1_000_000]),
