@@ -354,12 +354,15 @@ export class Net {
     member.received = undefined;
   }
 
-  /** Starts from what the disk holds. */
-  restart(n: number): void {
+  /**
+   * Starts from what the disk holds. @param confFromLog with the newest configuration in its log, committed or not:
+   * how the thesis has it, and not how the product does it; only for showing what would go wrong
+   */
+  restart(n: number, confFromLog = false): void {
     const member = this.member(n);
     member.up = true;
     member.state = member.disk.base;
-    member.raft = this.#newRaft(member);
+    member.raft = this.#newRaft(member, confFromLog);
     this.checks.restarted(member.id);
     this.#pump(member);
   }
@@ -408,10 +411,12 @@ export class Net {
     this.members.set(n, member);
   }
 
-  #newRaft(member: Pick<NetMember, "id" | "disk" | "rate" | "offsetMs">): Raft {
+  #newRaft(member: Pick<NetMember, "id" | "disk" | "rate" | "offsetMs">, confFromLog = false): Raft {
     const random = seededRandom((this.#options.seed ?? 1) * 1000 + Number(member.id) * 100 + this.#starts++);
     const now = member.offsetMs + member.rate * this.now;
-    return new Raft({ ...this.#raft, id: member.id }, member.disk.start(), { random, now });
+    const start = member.disk.start();
+    const conf = confFromLog ? replay(member.disk.base, start.entries).conf : start.conf;
+    return new Raft({ ...this.#raft, id: member.id }, { ...start, conf }, { random, now });
   }
 
   #presetDisk(preset: Preset | undefined): Disk {
