@@ -79,8 +79,8 @@ describe("leader lease under clock drift", () => {
     expect(readWhileDeposed(net).stale).toBeGreaterThan(0);
   });
 
-  test("a member that lies about the restart wait would make it stale: the wait is needed", () => {
-    // The same schedule, but both others crash and come back at once with a clean memory of their promises.
+  test("members that crash and come back keep still for the longest promise that they can have made", () => {
+    // The same schedule, but both others crash and come back at once, and remember no promise.
     const net = cluster();
     net.isolate(1);
     for (const n of [2, 3]) net.crash(n);
