@@ -16,7 +16,8 @@ if (name === undefined || !existsSync(entry)) {
   console.error(`usage: node chaos/run.mjs sim|bench [arguments]; there is no ${entry}`);
   process.exit(2);
 }
-const outfile = join(root, "build", `${name}.mjs`);
+// Tests that build beside each other name their own file.
+const outfile = process.env["SIM_BUNDLE"] ?? join(root, "build", `${name}.mjs`);
 await build({
   entryPoints: [entry],
   outfile,
