@@ -101,6 +101,14 @@ export class JournalFiles implements LogFiles, LogDirectory {
     return this.#file(name).bytes;
   }
 
+  /**
+   * What a `sync` that fails leaves: the bytes stay in the kernel's memory, where everybody reads them, and count as
+   * written, so no later `sync` writes them (reliability.md #26).
+   */
+  failSync(name: string): void {
+    this.#file(name).pending = [];
+  }
+
   /** Number of changes that a crash may lose now. */
   get unsynced(): number {
     let count = this.#pendingNames.length;

@@ -223,3 +223,75 @@ describe("a crash at every boundary", () => {
     }
   });
 });
+
+describe("what repair makes durable", () => {
+  const entry = (index: number, bytes: number) => ({
+    index,
+    term: 1,
+    type: "normal" as const,
+    data: new Uint8Array(bytes).fill(7),
+  });
+  const batchOf = (index: number, bytes: number) => ({
+    seq: 1,
+    snapshot: undefined,
+    entries: [entry(index, bytes)],
+    hardState: undefined,
+  });
+
+  /** A log with one batch acknowledged, and `ops` of a second whose records end on a sector boundary. */
+  function second(): { files: JournalFiles; ops: readonly FileOp[] } {
+    const files = new JournalFiles();
+    const { ops, wal } = createWal(OPTIONS);
+    files.executeAll(ops);
+    files.executeAll(wal.append(batchOf(1, 100)));
+    // 40 bytes of batch header, 24 of position and 24 before the data of an entry.
+    return { files, ops: wal.append(batchOf(2, 2 * 512 - 40 - 24 - 24)) };
+  }
+
+  test("a batch that was read although its sync had failed", () => {
+    const { files, ops } = second();
+    files.executeAll(ops.slice(0, 1));
+    files.failSync("0000000000000001.wal");
+    const opened = mustOpen(files);
+    expect(opened.wal.lastIndex).toBe(2);
+    files.executeAll(opened.repair);
+    expect(mustOpen(lost(files)).wal.lastIndex).toBe(2);
+  });
+
+  test("the lost trailer of a batch whose records are all there", () => {
+    const { files, ops } = second();
+    files.executeAll(ops.slice(0, 1));
+    expect(files.unsynced).toBe(3);
+    const image = files.crash((sector) => sector < 2);
+    const opened = mustOpen(image);
+    expect([opened.wal.lastIndex, opened.torn]).toEqual([2, false]);
+    image.executeAll(opened.repair);
+    image.executeAll(opened.wal.append(batchOf(3, 10)));
+    expect(mustOpen(image).wal.lastIndex).toBe(3);
+  });
+
+  test("a first batch that is torn in a segment that has just been named", () => {
+    const files = new JournalFiles();
+    const { ops, wal } = createWal(OPTIONS);
+    files.executeAll(ops);
+    files.executeAll(wal.append(batchOf(1, 15_000)));
+    const rolled = wal.append(batchOf(2, 3_000));
+    expect(rolled.map((op) => op.type)).toEqual([
+      ...["create", "write", "sync", "rename", "syncDir"],
+      ...["write", "sync"],
+    ]);
+    files.executeAll(rolled.slice(0, -1));
+    const image = files.crash((sector) => sector % 2 === 1);
+    const opened = mustOpen(image);
+    expect([opened.wal.lastIndex, opened.torn, opened.wal.segments]).toEqual([1, true, 2]);
+    image.executeAll(opened.repair);
+    image.executeAll(opened.wal.append(batchOf(2, 10)));
+    expect(mustOpen(lost(image)).wal.lastIndex).toBe(2);
+  });
+});
+
+function mustOpen(files: JournalFiles): Extract<ReturnType<typeof recoverWal>, { type: "ok" }> {
+  const opened = recoverWal(files, OPTIONS);
+  if (opened.type !== "ok") throw new Error(JSON.stringify(opened));
+  return opened;
+}
