@@ -59,6 +59,8 @@ function applyFault(world: World, fault: Fault): boolean {
     case "transfer":
     case "leaseChange":
       return operate(world, fault);
+    case "usurp":
+      return usurp(world, fault);
     default:
       return unreachable(fault.kind);
   }
@@ -244,7 +246,7 @@ function operate(world: World, fault: Fault): boolean {
     }
     case "leaseChange": {
       const { electionTimeoutMs } = world.plan.config;
-      const leaseMs = bits % 4 === 0 ? 0 : Math.floor((electionTimeoutMs * (30 + (bits % 61))) / 100);
+      const leaseMs = bits % 4 === 0 ? 0 : Math.floor((electionTimeoutMs * (30 + (bits % 171))) / 100);
       return operator.enqueue({ type: "lease", leaseMs });
     }
     default: {
@@ -257,6 +259,59 @@ function operate(world: World, fault: Fault): boolean {
       return operator.enqueue({ type: "joint", out: slot, demote: (bits & 0x200) !== 0 });
     }
   }
+}
+
+/** How often it is looked whether another member leads, world microseconds. */
+const USURP_POLL_US = 2_000;
+
+/**
+ * The leader stands still, or is cut off in one of three ways, until another member leads; a moment later it is back,
+ * with all that was said to it meanwhile, and sometimes the other one is gone again. Everything that a deposed leader
+ * can do wrong it does in this moment, and by chance alone few faults end in it.
+ */
+function usurp(world: World, fault: Fault): boolean {
+  const machine = world.leader();
+  const term = machine?.status?.term ?? 0;
+  if (machine === undefined || world.isLost(machine.slot)) return false;
+  const { slot } = machine;
+  const release = takeAway(world, slot, fault.bits & 3);
+  const { generation } = world;
+  const deadline = world.queue.now + fault.forUs;
+  const look = (): void => {
+    if (world.generation !== generation) return;
+    const other = world.leader();
+    const isUsurped = other !== undefined && other.slot !== slot && (other.status?.term ?? 0) > term;
+    if (!isUsurped && world.queue.now < deadline) {
+      world.queue.call(world.queue.now + USURP_POLL_US, { slot: -1, boot: -1, label: "usurp" }, look);
+      return;
+    }
+    end(world, (fault.bits >>> 5) % 40_000, () => {
+      if (isUsurped && (fault.bits & 4) !== 0) {
+        other.crash("power");
+        world.startAfter(other.slot, 200_000 + ((fault.bits >>> 8) % 3_000_000));
+      }
+      release();
+    });
+  };
+  look();
+  return true;
+}
+
+/** Pauses a machine, or cuts it off from all others: both ways, deaf, or mute. Returns how to undo it. */
+function takeAway(world: World, slot: number, how: number): () => void {
+  const machine = world.machineAt(slot);
+  if (how === 0) {
+    machine.paused = true;
+    return () => world.resume(slot);
+  }
+  const pairs: number[] = [];
+  for (let other = 0; other < MAX_SLOTS; other++) {
+    if (other === slot) continue;
+    if (how !== 3) pairs.push(other * MAX_SLOTS + slot);
+    if (how !== 2) pairs.push(slot * MAX_SLOTS + other);
+  }
+  world.links.cut(pairs);
+  return () => world.links.heal(pairs);
 }
 
 /** Whether one more machine may lose its data in every configuration that may be in force. */

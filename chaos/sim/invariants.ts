@@ -64,6 +64,8 @@ export class Invariants {
   /** term * 32 + voter -> candidate slot + 1 of that vote. */
   readonly #voteOf = new Map<number, number>();
   #maxCommitTerm = 0;
+  /** Highest term in which somebody stood for election; term 1 is that of the bootstrap entry. */
+  #maxCampaign = 1;
   /** When each index was seen to be committed, world time. */
   readonly #committedAt: number[] = [0];
   /** Set by the world before each event. */
@@ -302,6 +304,14 @@ export class Invariants {
       violate(
         "persisted-is-durable",
         `member ${slot}: persisted ${status.persisted} > ${watched.durable.last}`,
+      );
+    }
+    if (status.role === "candidate" || status.role === "leader") {
+      this.#maxCampaign = Math.max(this.#maxCampaign, status.term);
+    } else if (status.term > this.#maxCampaign) {
+      violate(
+        "term-without-candidate",
+        `member ${slot} is in term ${status.term}, nobody stood in ${status.term}`,
       );
     }
     watched.term = status.term;

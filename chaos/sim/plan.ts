@@ -38,6 +38,8 @@ export interface SeedConfig {
   readonly syncMeanUs: number;
   readonly clients: number;
   readonly keys: number;
+  /** A client that was served moves on to another member once in so many operations. */
+  readonly wander: number;
   /** Over all clients together, while they are answered at once. */
   readonly operationsPerSecond: number;
   /** Weights of put, cas, delete, linearizable get, serializable get; 0: this seed has none. */
@@ -71,6 +73,7 @@ export const FAULT_KINDS = [
   "jointChange",
   "transfer",
   "leaseChange",
+  "usurp",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -5,6 +5,7 @@ export type InvariantId =
   | "assertion"
   | "election-safety"
   | "election-quorum-durable"
+  | "term-without-candidate"
   | "leader-append-only"
   | "log-matching"
   | "leader-completeness"

@@ -267,7 +267,7 @@ export class Workload {
     client.current = undefined;
     const think = client.rng.exponential(this.#meanThinkUs);
     // Most clients stay with a member that serves them; now and then one moves on.
-    const wander = client.rng.int(0, 16) === 0;
+    const wander = client.rng.int(0, this.#plan.config.wander) === 0;
     if (!succeeded || wander) client.target++;
     if (succeeded && client.probe !== undefined) {
       this.#probing--;
