@@ -9,7 +9,7 @@ import { JournalFiles } from "../../support/journal-files.ts";
 import { BatchGenerator, LogModel, seededRandom } from "../../support/log-model.ts";
 
 const OPTIONS = { segmentBytes: 16 * 1024, cluster: 0xc1n, member: 0x2n, instance: 0xfeed_beef_cafen };
-const SEEDS = 24;
+const SEEDS = 16;
 const BATCHES = 60;
 /** All subsets are tried of at most this many unsynced changes. */
 const EXHAUSTIVE_CHANGES = 6;

@@ -3,143 +3,26 @@
 // Method: exhaustive over every byte of a real log of three segments, with 200 entries, a term change, a conflict, a
 // snapshot record, a batch over 8 sectors and a value of zeros.
 import { describe, expect, test } from "vitest";
-import { finishHash, mixHash, mixHashBytes, mixHashNumber, mixHashText } from "../../../src/base/index.ts";
-import type { FileOp, LogDirectory, PersistBatch, RecoveredLog } from "../../../src/env/index.ts";
-import type { Entry } from "../../../src/raft/types.ts";
-import { patternSector } from "../../../src/wal/format.ts";
-import { createWal, recoverWal, type WalRecovery } from "../../../src/wal/index.ts";
+import type { FileOp } from "../../../src/env/index.ts";
+import { createWal, recoverWal } from "../../../src/wal/index.ts";
 import { JournalFiles } from "../../support/journal-files.ts";
-import { LogModel, someConf } from "../../support/log-model.ts";
-
-const OPTIONS = { segmentBytes: 16 * 1024, cluster: 0xc1n, member: 0x2n, instance: 0xfeed_beef_cafen };
-const SECTOR = 512;
-
-/** Files by name, to be changed in place. */
-type Files = Map<string, Uint8Array>;
-
-interface WrittenBatch {
-  /** Position in the list of files. */
-  readonly file: number;
-  readonly offset: number;
-  readonly bytes: number;
-  /** Where its records end in the file: from there on it is complete. */
-  readonly recordsEnd: number;
-  /** Hash of the log after it. */
-  readonly after: number;
-}
-
-interface WrittenLog {
-  readonly files: Files;
-  readonly names: readonly string[];
-  readonly batches: readonly WrittenBatch[];
-  readonly model: LogModel;
-}
-
-function directoryOf(files: Files): LogDirectory {
-  return {
-    list: () => [...files].map(([name, bytes]) => ({ name, bytes: bytes.length })),
-    read: (name) => files.get(name) ?? new Uint8Array(0),
-  };
-}
-
-function mustOpen(opened: WalRecovery): Extract<WalRecovery, { type: "ok" }> {
-  if (opened.type !== "ok") throw new Error(JSON.stringify(opened));
-  return opened;
-}
-
-function bytesOf(name: string): Uint8Array {
-  const bytes = log.files.get(name);
-  if (bytes === undefined) throw new Error(`no ${name}`);
-  return bytes;
-}
-
-function hashOf(log: RecoveredLog): number {
-  let hash = mixHashNumber(mixHashNumber(0, log.base.index), log.base.term);
-  for (const entry of log.entries) {
-    hash = mixHashNumber(mixHashNumber(hash, entry.index), entry.term);
-    hash = mixHashBytes(mixHash(hash, entry.type === "conf" ? 1 : 0), entry.data);
-  }
-  const { term, vote, commit } = log.hardState;
-  hash = mixHashText(hash, `${term} ${vote} ${commit} ${log.snapshot?.index} ${log.snapshot?.term}`);
-  return finishHash(mixHashText(hash, String(Object.values(log.snapshot?.conf ?? {}))));
-}
-
-/** 24 batches with 203 entries; three segments, of which the last has room left. */
-function history(): PersistBatch[] {
-  const batches: PersistBatch[] = [];
-  let index = 1;
-  let term = 1;
-  const add = (
-    count: number,
-    bytes: number,
-    fill: (i: number) => number,
-    more: Partial<PersistBatch> = {},
-  ): void => {
-    const entries: Entry[] = [];
-    for (let i = 0; i < count; i++, index++) {
-      const data = Uint8Array.from({ length: bytes + (i % 7) * 9 }, (_, at) => fill(at + i));
-      entries.push({ index, term, type: index % 17 === 0 ? "conf" : "normal", data });
-    }
-    const hardState = count % 2 === 0 ? { term, vote: 2n, commit: Math.max(0, index - 9) } : undefined;
-    batches.push({ seq: batches.length + 1, snapshot: undefined, entries, hardState, ...more });
-  };
-  for (let i = 0; i < 8; i++) add(11, 100, (at) => at * 31);
-  term = 2;
-  index -= 4;
-  add(7, 100, (at) => at * 7);
-  add(1, 5_000, () => 0);
-  for (let i = 0; i < 4; i++) add(9, 90, (at) => at & 1);
-  index += 10;
-  add(5, 60, (at) => at, {
-    snapshot: { index: index - 1, term: 2, conf: someConf(3) },
-    hardState: { term, vote: 2n, commit: index - 1 },
-  });
-  term = 3;
-  for (let i = 0; i < 8; i++) add(8, 130, (at) => 255 - at);
-  add(2, 0, () => 0, { hardState: { term: 4, vote: 0n, commit: index - 2 } });
-  return batches;
-}
-
-function writeLog(): WrittenLog {
-  const disk = new JournalFiles();
-  const { ops, wal } = createWal(OPTIONS);
-  disk.executeAll(ops);
-  const model = new LogModel();
-  const places: { name: string; offset: number; bytes: Uint8Array; after: number }[] = [];
-  for (const batch of history()) {
-    const appended = wal.append(batch);
-    disk.executeAll(appended);
-    model.apply(batch);
-    const write = appended.at(-2) as Extract<FileOp, { type: "write" }>;
-    places.push({ ...write, after: hashOf(model) });
-  }
-  const names = disk.list().map((file) => file.name);
-  const files: Files = new Map(names.map((name) => [name, disk.read(name).slice()]));
-  const batches = places.map(({ name, offset, bytes, after }) => {
-    const payload = new DataView(bytes.buffer).getUint32(4, true);
-    const file = names.indexOf(name);
-    return { file, offset, bytes: bytes.length, recordsEnd: offset + 40 + payload, after };
-  });
-  return { files, names, batches, model };
-}
-
-function patternOf(file: number): Uint8Array {
-  return patternSector(OPTIONS.instance, file + 1);
-}
-
-/** Segments `first` to `files` of the log, the last of them cut at `length` with pattern behind. */
-function cutLog(log: WrittenLog, files: number, length: number, first = 0): Files {
-  const out: Files = new Map();
-  for (const name of log.names.slice(first, files)) out.set(name, bytesOf(name));
-  const name = log.names[files - 1] as string;
-  const cut = bytesOf(name).slice();
-  const pattern = patternOf(files - 1);
-  for (let i = length; i < cut.length; i++) cut[i] = pattern[i % SECTOR] as number;
-  return out.set(name, cut);
-}
-
-const log = writeLog();
-const EMPTY = hashOf(new LogModel());
+import {
+  bytesOf,
+  cutLog,
+  directoryOf,
+  EMPTY,
+  expectRefused,
+  type Files,
+  fillSectors,
+  hashOf,
+  history,
+  log,
+  mustOpen,
+  OPTIONS,
+  patternOf,
+  SECTOR,
+  type WrittenBatch,
+} from "./written-log.ts";
 
 test("the log is as long and as varied as it is meant to be", () => {
   const opened = recoverWal(directoryOf(log.files), OPTIONS);
@@ -236,11 +119,6 @@ function endingInLongBatch(): { files: Files; batch: WrittenBatch; name: string;
   return { files, batch, name: log.names[batch.file] as string, before: log.batches[at - 1]?.after ?? EMPTY };
 }
 
-function fillSectors(files: Files, name: string, lo: number, hi: number, file: number): void {
-  const bytes = files.get(name) as Uint8Array;
-  for (let i = lo; i < hi; i++) bytes[i] = patternOf(file)[i % SECTOR] as number;
-}
-
 describe("a last batch of many sectors", () => {
   test("is torn by every lost set of one or two sectors", () => {
     const { batch, name, before } = endingInLongBatch();
@@ -275,159 +153,115 @@ describe("a last batch of many sectors", () => {
   });
 });
 
-test.each([
-  ["its first sector", 0],
-  ["a sector in the middle", 3],
-])("a batch that others follow is refused when %s went back to pattern", (_name, sector) => {
-  const batch = log.batches.find((written) => written.bytes > 8 * SECTOR) as WrittenBatch;
-  const name = log.names[batch.file] as string;
-  const files: Files = new Map(log.files).set(name, bytesOf(name).slice());
-  const lo = batch.offset + sector * SECTOR;
-  fillSectors(files, name, lo, lo + SECTOR, batch.file);
-  expectRefused(recoverWal(directoryOf(files), OPTIONS), name, batch.offset, "");
+test("a batch that others follow is refused when any sector of it went back to pattern", () => {
+  let checked = 0;
+  for (const batch of log.batches.slice(0, -1)) {
+    const name = log.names[batch.file] as string;
+    for (let lo = batch.offset; lo < batch.offset + batch.bytes; lo += SECTOR) {
+      const files: Files = new Map(log.files).set(name, bytesOf(name).slice());
+      fillSectors(files, name, lo, lo + SECTOR, batch.file);
+      expect(recoverWal(directoryOf(files), OPTIONS).type, `${name} ${lo}`).toBe("refused");
+      checked += 1;
+    }
+  }
+  expect(checked).toBeGreaterThan(60);
 });
 
-test("values made of the segment's own pattern cannot pass damage off as a torn write", () => {
+test("a damaged end of a batch is made good when it is the last one, and refused when others follow", () => {
+  const last = log.batches.at(-1) as WrittenBatch;
+  const before = log.batches.at(-2) as WrittenBatch;
+  const name = log.names.at(-1) as string;
+  const damage = (at: number): Files => {
+    const bytes = bytesOf(name).slice();
+    bytes[at] = (bytes[at] as number) ^ 0x10;
+    return new Map(log.files).set(name, bytes);
+  };
+  const opened = mustOpen(recoverWal(directoryOf(damage(last.recordsEnd + 3)), OPTIONS));
+  const rewrite = opened.repair.find((op) => op.type === "write");
+  const whole = bytesOf(name).subarray(last.offset, last.offset + last.bytes);
+  expect(rewrite).toMatchObject({ name, offset: last.offset });
+  expect(rewrite?.bytes.length === whole.length && Buffer.compare(rewrite.bytes, whole) === 0).toBe(true);
+  const refused = recoverWal(directoryOf(damage(before.recordsEnd + 3)), OPTIONS);
+  expectRefused(refused, name, before.offset, "the end of a batch is damaged");
+});
+
+test("damage behind a segment header is refused", () => {
+  const name = log.names[0] as string;
+  const bytes = bytesOf(name).slice();
+  bytes[300] = 0x11;
+  const opened = recoverWal(directoryOf(new Map(log.files).set(name, bytes)), OPTIONS);
+  expectRefused(opened, name, 60, "the room behind the segment header");
+});
+
+/** A log of batches with one hard state each, one sector each. */
+function votes(terms: readonly number[]): Uint8Array {
   const disk = new JournalFiles();
   const { ops, wal } = createWal(OPTIONS);
   disk.executeAll(ops);
+  for (const term of terms) {
+    const hardState = { term, vote: 1n, commit: 0 };
+    disk.executeAll(wal.append({ seq: 1, snapshot: undefined, entries: [], hardState }));
+  }
+  return disk.read("0000000000000001.wal");
+}
+
+test.each([
+  ["an earlier one", 2, 3, "batch 2 where batch 3 is expected"],
+  ["a later one", 4, 3, "batch 4 where batch 3 is expected"],
+])("a batch that was overwritten by %s is refused", (_name, from, to, reason) => {
+  const bytes = votes([1, 2, 3, 4]);
+  bytes.copyWithin(to * SECTOR, from * SECTOR, (from + 1) * SECTOR);
+  const opened = recoverWal(directoryOf(new Map([["0000000000000001.wal", bytes]])), OPTIONS);
+  expectRefused(opened, "0000000000000001.wal", to * SECTOR, reason);
+});
+
+test("segments of two histories of the same member do not make one log", () => {
+  const histories = [1, 2].map((term) => {
+    const disk = new JournalFiles();
+    const { ops, wal } = createWal(OPTIONS);
+    disk.executeAll(ops);
+    for (let index = 1; index <= 30; index++) {
+      const entry = { index, term, type: "normal" as const, data: new Uint8Array(900) };
+      disk.executeAll(wal.append({ seq: 1, snapshot: undefined, entries: [entry], hardState: undefined }));
+    }
+    return disk;
+  });
+  const [first = "", second = ""] = (histories[0] as JournalFiles).list().map((file) => file.name);
+  const mixed: Files = new Map([
+    [first, (histories[0] as JournalFiles).read(first)],
+    [second, (histories[1] as JournalFiles).read(second)],
+  ]);
+  const opened = recoverWal(directoryOf(mixed), OPTIONS);
+  expectRefused(opened, second, SECTOR + 40, "the segment continues");
+});
+
+test("values made of the segment's own pattern cannot pass damage off as a torn write", () => {
   const pattern = patternOf(0);
-  // At every phase, so that whole sectors of the file would hold it; and once more as the XOR with the first salt.
+  // The pattern, and the pattern as it looks under the first word that would be tried to hide it.
   const data = Uint8Array.from({ length: 6_000 }, (_, i) => {
     const byte = pattern[(i + 32) % SECTOR] as number;
-    return i < 3_000 ? byte : byte ^ ((i & 3) === 0 ? 1 : 0);
+    return i < 3_000 || (i & 3) !== 0 ? byte : byte ^ 1;
   });
-  for (let shift = 0; shift < 64; shift++) {
-    const entry = { index: shift + 1, term: 1, type: "normal" as const, data: data.slice(shift) };
-    const appended = wal.append({ seq: 1, snapshot: undefined, entries: [entry], hardState: undefined });
-    disk.executeAll(appended);
-    const { name, offset, bytes } = appended.at(-2) as Extract<FileOp, { type: "write" }>;
-    const own = patternSector(OPTIONS.instance, Number.parseInt(name, 10));
-    for (let at = 0; at < bytes.length; at += SECTOR) {
-      expect(Buffer.compare(bytes.subarray(at, at + SECTOR), own), `${name} ${offset + at}`).not.toBe(0);
+  const salts = new Set<number>();
+  for (const spoiled of [false, true]) {
+    // One byte off in each sector, so that a single changed byte could complete the pattern.
+    if (spoiled) for (let i = 100; i < data.length; i += SECTOR) data[i] = 1;
+    for (let shift = 0; shift < 64; shift++) {
+      const disk = new JournalFiles();
+      const { ops, wal } = createWal(OPTIONS);
+      disk.executeAll(ops);
+      const entry = { index: 1, term: 1, type: "normal" as const, data: data.slice(shift) };
+      const appended = wal.append({ seq: 1, snapshot: undefined, entries: [entry], hardState: undefined });
+      disk.executeAll(appended);
+      const { bytes } = appended.at(-2) as Extract<FileOp, { type: "write" }>;
+      for (let at = 0; at + SECTOR <= bytes.length - SECTOR; at += SECTOR) {
+        const off = pattern.filter((byte, i) => byte !== bytes[at + i]).length;
+        expect(off, `shift ${shift}, sector at ${at}`).toBeGreaterThan(1);
+      }
+      salts.add(new DataView(bytes.buffer).getUint32(28, true));
+      const { recovered } = mustOpen(recoverWal(disk, OPTIONS));
+      expect(Buffer.compare(recovered.entries[0]?.data ?? new Uint8Array(0), entry.data)).toBe(0);
     }
   }
-  const opened = recoverWal(disk, OPTIONS);
-  if (opened.type !== "ok") throw new Error(JSON.stringify(opened));
-  for (const entry of opened.recovered.entries) {
-    expect(Buffer.compare(entry.data, data.slice(entry.index - 1))).toBe(0);
-  }
+  expect([...salts].sort()).toEqual([0, 2]);
 });
-
-describe("refused by name", () => {
-  const first = log.names[0] as string;
-  const second = log.names[1] as string;
-  const third = log.names[2] as string;
-
-  test.each([
-    ["another cluster", { cluster: 0xdn }, 32, "cluster c1, this is cluster d"],
-    ["another member", { member: 0x3n }, 40, "member 2, this is member 3"],
-    [
-      "another data directory",
-      { instance: 0x5n },
-      48,
-      "instance feedbeefcafe, this is data directory instance 5",
-    ],
-  ])("%s", (_name, other, offset, reason) => {
-    const opened = recoverWal(directoryOf(log.files), { ...OPTIONS, ...other });
-    expectRefused(opened, first, offset, reason);
-  });
-
-  test("a newer format", () => {
-    const files: Files = new Map(log.files);
-    const bytes = bytesOf(first).slice();
-    const view = new DataView(bytes.buffer);
-    view.setUint32(8, 2, true);
-    view.setUint32(12, crcOf(bytes.subarray(0, 12)), true);
-    files.set(first, bytes);
-    const reason = "log format 2 is newer than this program reads (1)";
-    expectRefused(recoverWal(directoryOf(files), OPTIONS), first, 8, reason);
-  });
-
-  test("a missing segment", () => {
-    const files: Files = new Map(log.files);
-    files.delete(second);
-    expectRefused(recoverWal(directoryOf(files), OPTIONS), second, 0, "this segment is missing");
-  });
-
-  test("a log whose begin is missing without having been released", () => {
-    const files: Files = new Map([[third, cutLog(log, 3, SECTOR).get(third) as Uint8Array]]);
-    expectRefused(recoverWal(directoryOf(files), OPTIONS), third, SECTOR, "the segment holds no batch");
-  });
-
-  test("a segment under the name of another", () => {
-    const files: Files = new Map(log.files).set(second, bytesOf(third));
-    expectRefused(recoverWal(directoryOf(files), OPTIONS), second, 16, "the file holds segment 3");
-  });
-
-  test("a segment that is too short", () => {
-    const files: Files = new Map(log.files).set(second, bytesOf(second).slice(0, 8192));
-    expectRefused(
-      recoverWal(directoryOf(files), OPTIONS),
-      second,
-      8192,
-      "8192 bytes where its header names 16384",
-    );
-  });
-
-  test("a name that only looks like a segment", () => {
-    const files: Files = new Map(log.files).set("3.wal", new Uint8Array(0));
-    expectRefused(recoverWal(directoryOf(files), OPTIONS), "3.wal", 0, "not the name of a log segment");
-  });
-
-  test("an older copy of a segment that has batches missing", () => {
-    const files = new Map(log.files).set(second, cutLog(log, 2, 8192).get(second) as Uint8Array);
-    const opened = recoverWal(directoryOf(files), OPTIONS);
-    expect(opened.type).toBe("refused");
-  });
-});
-
-describe("no log", () => {
-  test("an empty directory", () => {
-    expect(recoverWal(new JournalFiles(), OPTIONS)).toEqual({ type: "empty", cleanup: [] });
-  });
-
-  test("an interrupted creation is cleaned up", () => {
-    const disk = new JournalFiles();
-    const { ops } = createWal(OPTIONS);
-    disk.executeAll(ops.slice(0, 2));
-    const opened = recoverWal(disk, OPTIONS);
-    if (opened.type !== "empty") throw new Error(opened.type);
-    disk.executeAll(opened.cleanup);
-    expect(disk.list()).toEqual([]);
-  });
-});
-
-test("files of others are left alone, leftovers of ours are removed", () => {
-  const disk = new JournalFiles();
-  disk.executeAll(createWal(OPTIONS).ops);
-  const names = [
-    "lock-12-0011223344556677",
-    "notes.txt",
-    "0000000000000002.wal.spare",
-    "0000000000000002.wal.tmp",
-  ];
-  for (const name of names) disk.execute({ type: "create", name });
-  const opened = recoverWal(disk, OPTIONS);
-  if (opened.type !== "ok") throw new Error(JSON.stringify(opened));
-  disk.executeAll(opened.repair);
-  const left = disk.list().map((file) => file.name);
-  expect(left.sort()).toEqual(["0000000000000001.wal", "lock-12-0011223344556677", "notes.txt"]);
-});
-
-function expectRefused(opened: WalRecovery, file: string, offset: number, reason: string): void {
-  if (opened.type !== "refused") throw new Error(`not refused but ${opened.type}`);
-  expect(opened).toMatchObject({ file, offset });
-  expect(opened.reason).toContain(reason);
-  expect(opened.advice).not.toBe("");
-}
-
-/** CRC-32 bit by bit (ISO 3309), independent of the one under test. */
-function crcOf(bytes: Uint8Array): number {
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let i = 0; i < 8; i++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
-}
