@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const [name, ...args] = process.argv.slice(2);
+const [asked, ...args] = process.argv.slice(2);
+// The hunt for mutants is a program of its own, which builds simulators; it is asked for as an option of the simulator.
+const name = asked === "sim" && args.includes("--mutants") ? "mutants" : asked;
 const entry =
   name === "bench" ? join(root, "test/bench/main.ts") : join(root, "chaos", name ?? "", "main.ts");
 if (name === undefined || !existsSync(entry)) {
@@ -28,11 +30,15 @@ await build({
   sourcemap: true,
   logLevel: "warning",
   absWorkingDir: root,
+  external: ["esbuild"],
   // protobufjs is CommonJS and asks for `require` at run time.
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },
 });
 if (args[0] === "--build-only") process.exit(0);
-const child = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...args], { stdio: "inherit" });
+const child = spawnSync(process.execPath, ["--enable-source-maps", outfile, ...args], {
+  stdio: "inherit",
+  env: { ...process.env, WAYMARK_ROOT: root },
+});
 process.exit(child.status ?? 1);

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FAULT_KINDS, type Fault, type Plan, type SeedConfig } from "./plan.ts";
 import { runPlan } from "./run.ts";
+import { drawPlan, NO_OPTIONS } from "./swarm.ts";
 
 /** A stored plan with why it is kept. */
 export interface StoredPlan {
@@ -46,9 +47,13 @@ export function readPlan(path: string): StoredPlan {
       throw new Error(`${path}: unknown fault ${JSON.stringify(fault)}`);
     }
   }
+  // A plan from before a tunable existed has no value for it: whoever adds one decides what old plans meant.
+  const template: object = drawPlan(seed, NO_OPTIONS).config;
+  for (const [name, drawn] of Object.entries(template)) {
+    if (typeof config[name] !== typeof drawn) throw new Error(`${path}: config.${name} is missing`);
+  }
   const plan: Plan = {
     seed,
-    // Written by `renderPlan` from a checked plan; a missing tunable shows at once as a refused option.
     config: config as unknown as SeedConfig,
     faults: faults as Fault[],
     skip: expand(skip as (readonly [number, number])[]),
