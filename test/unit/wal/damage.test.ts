@@ -167,6 +167,15 @@ test("a batch that others follow is refused when any sector of it went back to p
   expect(checked).toBeGreaterThan(60);
 });
 
+test("the last batch of a segment cannot be torn when a next segment exists, even one without batches", () => {
+  const batch = log.batches.filter(({ file }) => file === 0).at(-1) as WrittenBatch;
+  const name = log.names[0] as string;
+  const files = cutLog(log, 2, SECTOR).set(name, bytesOf(name).slice());
+  expect(recoverWal(directoryOf(files), OPTIONS).type).toBe("ok");
+  fillSectors(files, name, batch.offset + SECTOR, batch.offset + 2 * SECTOR, 0);
+  expectRefused(recoverWal(directoryOf(files), OPTIONS), name, batch.offset, "damaged");
+});
+
 test("a damaged end of a batch is made good when it is the last one, and refused when others follow", () => {
   const last = log.batches.at(-1) as WrittenBatch;
   const before = log.batches.at(-2) as WrittenBatch;

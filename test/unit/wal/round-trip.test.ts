@@ -198,6 +198,31 @@ describe("fixed histories", () => {
     ]);
   });
 
+  test("a batch that is too large for the segment made ahead goes to one of its own", () => {
+    const { files, wal } = create();
+    files.executeAll(wal.append(batch({ entries: entries(1, [1], 9_000) })));
+    files.executeAll(wal.prepare() ?? []);
+    wal.prepared();
+    files.executeAll(wal.append(batch({ entries: entries(2, [1], 20_000) })));
+    wal.checkInvariants();
+    expect(open(files).recovered.entries.map((e) => e.data.length)).toEqual([9_000, 20_000]);
+    expect(wal.prepare()?.[0]).toEqual({ type: "remove", name: "0000000000000002.wal.spare" });
+  });
+
+  test("a log that was opened again still knows which entries its segments hold", () => {
+    const { files, wal } = create();
+    for (let index = 1; index <= 50; index++) {
+      files.executeAll(wal.append(batch({ entries: entries(index, [1], 1_000) })));
+    }
+    const { segments } = wal;
+    expect(segments).toBeGreaterThan(3);
+    const opened = open(files);
+    expect(opened.wal.release(3)).toEqual([]);
+    const names = opened.wal.release(29).filter((op) => op.type === "remove");
+    expect(names.map((op) => op.name)).toEqual(["0000000000000001.wal", "0000000000000002.wal"]);
+    expect(opened.wal.segments).toBe(segments - 2);
+  });
+
   test("an empty batch needs no operations", () => {
     const { wal } = create();
     expect(wal.append(batch({}))).toEqual([]);
