@@ -48,6 +48,7 @@ async function runAll(list: readonly Mutant[], jobs: number): Promise<Outcome[]>
       const outcome = await hunt(mutant);
       done.push(outcome);
       progress(done.length, list.length, outcome);
+      if (values.record) record(done);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
@@ -102,7 +103,6 @@ function report(list: readonly Outcome[]): boolean {
     const row = kill === undefined ? `-     -      NOT KILLED: ${note}` : killRow(mutant, kill);
     console.log(`${mutant.name.padEnd(width)}  ${mutant.area.padEnd(6)}  ${row}`);
   }
-  if (values.record) record(list);
   const killed = list.filter((o) => o.kill !== undefined);
   const outside = killed.filter((o) => o.kill !== undefined && o.kill.area !== o.mutant.area).length;
   console.log(`outside the mutated folder ${outside}`);
@@ -118,7 +118,7 @@ function killRow(mutant: Mutant, kill: Kill): string {
 
 /** Keeps the killing seeds for the next run. */
 function record(list: readonly Outcome[]): void {
-  const kills: Record<string, number> = { ...known };
+  const kills = JSON.parse(readFileSync(KILLS, "utf8")) as Record<string, number>;
   for (const { mutant, kill } of list) if (kill !== undefined) kills[mutant.name] = kill.seed;
   const names = MUTANTS.map((m) => m.name).filter((name) => kills[name] !== undefined);
   const kept = Object.fromEntries(names.map((name) => [name, kills[name]]));

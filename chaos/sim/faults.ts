@@ -11,6 +11,7 @@ import { Links, PARTITION_SHAPES, partition } from "./links.ts";
 import type { Machine } from "./machine.ts";
 import { isMajority, MAX_SLOTS } from "./members.ts";
 import type { Fault } from "./plan.ts";
+import { usurp, usurpWhileJoint } from "./usurp.ts";
 import type { World } from "./world.ts";
 
 /** Puts all faults of a plan into the event queue. */
@@ -61,6 +62,8 @@ function applyFault(world: World, fault: Fault): boolean {
       return operate(world, fault);
     case "usurp":
       return usurp(world, fault);
+    case "jointUsurp":
+      return usurpWhileJoint(world, fault);
     default:
       return unreachable(fault.kind);
   }
@@ -104,9 +107,33 @@ function stopProcesses(world: World, fault: Fault): boolean {
     });
     return true;
   }
+  if (kind === "powerLoss" && (bits & 3) === 0) {
+    loseAtSnapshot(world, fault);
+    return true;
+  }
   machine.crash(kind === "kill" ? "kill" : "power");
   world.startAfter(slot, forUs);
   return true;
+}
+
+/** How long a power loss waits for somebody to receive a snapshot. */
+const SNAPSHOT_PATIENCE_US = 6_000_000;
+
+/**
+ * The power goes at the worst moment of a snapshot, between its complete directory and the record that commits it.
+ * By chance this is rare: the two are a disk write apart.
+ */
+function loseAtSnapshot(world: World, fault: Fault): void {
+  const lose = (machine: Machine): void => {
+    world.onSnapshotWritten = undefined;
+    if (machine.boot === 0) return;
+    machine.crash("power");
+    world.startAfter(machine.slot, fault.forUs);
+  };
+  world.onSnapshotWritten = lose;
+  end(world, SNAPSHOT_PATIENCE_US, () => {
+    if (world.onSnapshotWritten === lose) world.onSnapshotWritten = undefined;
+  });
 }
 
 function disturbNetwork(world: World, fault: Fault): boolean {
@@ -261,59 +288,6 @@ function operate(world: World, fault: Fault): boolean {
   }
 }
 
-/** How often it is looked whether another member leads, world microseconds. */
-const USURP_POLL_US = 2_000;
-
-/**
- * The leader stands still, or is cut off in one of three ways, until another member leads; a moment later it is back,
- * with all that was said to it meanwhile, and sometimes the other one is gone again. Everything that a deposed leader
- * can do wrong it does in this moment, and by chance alone few faults end in it.
- */
-function usurp(world: World, fault: Fault): boolean {
-  const machine = world.leader();
-  const term = machine?.status?.term ?? 0;
-  if (machine === undefined || world.isLost(machine.slot)) return false;
-  const { slot } = machine;
-  const release = takeAway(world, slot, fault.bits & 3);
-  const { generation } = world;
-  const deadline = world.queue.now + fault.forUs;
-  const look = (): void => {
-    if (world.generation !== generation) return;
-    const other = world.leader();
-    const isUsurped = other !== undefined && other.slot !== slot && (other.status?.term ?? 0) > term;
-    if (!isUsurped && world.queue.now < deadline) {
-      world.queue.call(world.queue.now + USURP_POLL_US, { slot: -1, boot: -1, label: "usurp" }, look);
-      return;
-    }
-    end(world, (fault.bits >>> 5) % 40_000, () => {
-      if (isUsurped && (fault.bits & 4) !== 0) {
-        other.crash("power");
-        world.startAfter(other.slot, 200_000 + ((fault.bits >>> 8) % 3_000_000));
-      }
-      release();
-    });
-  };
-  look();
-  return true;
-}
-
-/** Pauses a machine, or cuts it off from all others: both ways, deaf, or mute. Returns how to undo it. */
-function takeAway(world: World, slot: number, how: number): () => void {
-  const machine = world.machineAt(slot);
-  if (how === 0) {
-    machine.paused = true;
-    return () => world.resume(slot);
-  }
-  const pairs: number[] = [];
-  for (let other = 0; other < MAX_SLOTS; other++) {
-    if (other === slot) continue;
-    if (how !== 3) pairs.push(other * MAX_SLOTS + slot);
-    if (how !== 2) pairs.push(slot * MAX_SLOTS + other);
-  }
-  world.links.cut(pairs);
-  return () => world.links.heal(pairs);
-}
-
 /** Whether one more machine may lose its data in every configuration that may be in force. */
 function mayLose(world: World, slot: number): boolean {
   const { invariants } = world;
@@ -338,7 +312,7 @@ function mayLose(world: World, slot: number): boolean {
 }
 
 /** Machines that belong to the world of the living, running or not. */
-function inService(world: World): Machine[] {
+export function inService(world: World): Machine[] {
   const out = world.lost | world.retired;
   return world.machines.filter((machine) => (out & (1 << machine.slot)) === 0);
 }
@@ -369,7 +343,7 @@ function shuffled(world: World, fault: Fault): number[] {
 }
 
 /** Ends a fault after its time, unless everything was healed before. */
-function end(world: World, forUs: number, run: () => void): void {
+export function end(world: World, forUs: number, run: () => void): void {
   const { generation } = world;
   world.queue.call(world.queue.now + forUs, { slot: -1, boot: -1, label: "faultEnds" }, () => {
     if (world.generation === generation) run();

@@ -27,6 +27,8 @@ import { violate } from "./violation.ts";
 
 /** A paused process cannot take more than its sockets hold; beyond it, messages are lost. */
 const MAX_DEFERRED = 20_000;
+/** A batch, the next segment, a release: a log never has more under way. */
+const MAX_LISTS = 3;
 /** Shortest sleep of a process: its timers are not finer, and a member cannot keep the world from moving. */
 const MIN_SLEEP_US = 20;
 
@@ -148,10 +150,16 @@ export class Machine {
     this.#deferred.push(event);
   }
 
-  /** The process goes on: everything that waited is handled now, in order, by the clock of now. */
-  takeDeferred(): SimEvent[] {
+  /**
+   * The process goes on: everything that waited is handled now, by the clock of now.
+   * @param timersLast sockets are looked at before timers, as an event loop may; otherwise in order of arrival.
+   */
+  takeDeferred(timersLast: boolean): SimEvent[] {
     this.paused = false;
-    return this.#deferred.splice(0);
+    const events = this.#deferred.splice(0);
+    if (!timersLast) return events;
+    const isTimer = (event: SimEvent): boolean => event.kind === "wake";
+    return [...events.filter((event) => !isTimer(event)), ...events.filter(isTimer)];
   }
 
   wake(event: WakeEvent): void {
@@ -291,6 +299,9 @@ export class Machine {
   startList(ops: readonly FileOp[]): number {
     const { queue } = this.#host;
     const { list, end } = this.disk.start(queue.now, ops);
+    if (this.disk.queued > MAX_LISTS) {
+      violate("bounded-queue", `member ${this.slot} has ${this.disk.queued} lists of disk operations`);
+    }
     queue.push(end, { time: 0, sequence: 0, slot: this.slot, boot: this.boot, kind: "logDone", list });
     return list;
   }

@@ -74,6 +74,7 @@ export const FAULT_KINDS = [
   "transfer",
   "leaseChange",
   "usurp",
+  "jointUsurp",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -97,6 +97,7 @@ function heal(world: World): void {
   world.note("heal");
   world.generation++;
   world.operator.cancel();
+  world.onSnapshotWritten = undefined;
   endWipe(world);
   world.links.healAll();
   const down = drawMinority(world);

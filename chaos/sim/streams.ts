@@ -33,6 +33,7 @@ export interface StreamHost {
   readonly observer: Observer;
   machineAt(slot: number): Machine;
   slotOf(id: bigint): number;
+  snapshotWritten(machine: Machine): void;
 }
 
 interface Outgoing {
@@ -183,6 +184,7 @@ export class MachineStreams implements SnapshotPort {
     this.#host.observer.received(machine, index);
     member.snapshotReceived(machine.now, snapshot);
     machine.pump("snapshotReceived");
+    this.#host.snapshotWritten(machine);
   }
 
   #install(machine: Machine, meta: SnapshotMeta): void {

@@ -52,7 +52,8 @@ const RATES: Readonly<Record<FaultKind, Rate>> = {
   jointChange: { weight: 6, shortMs: 0, longMs: 1 },
   transfer: { weight: 7, shortMs: 0, longMs: 1 },
   leaseChange: { weight: 4, shortMs: 0, longMs: 1 },
-  usurp: { weight: 10, shortMs: 1_000, longMs: 8_000 },
+  usurp: { weight: 14, shortMs: 1_000, longMs: 8_000 },
+  jointUsurp: { weight: 6, shortMs: 1_000, longMs: 6_000 },
 };
 
 /** The plan of a seed. The same (seed, options) give the same plan on every machine. */

@@ -21,6 +21,7 @@ export type InvariantId =
   | "persisted-is-durable"
   | "commit-on-durable-quorum"
   | "commit-is-committed"
+  | "ack-on-durable-quorum"
   | "recovery-keeps-durable"
   | "state-directory-present"
   | "one-pending-configuration"

@@ -14,6 +14,8 @@ import { violate } from "./violation.ts";
 
 /** A client's way to a member and back takes this long, plus an exponential part of the same mean. */
 const TRIP_US = 100;
+/** Processes that one machine can have in a run, for the number of a connection. */
+const BOOTS = 4096;
 /** Pause after a refusal or a broken connection before the next operation. */
 const AFTER_FAILURE_US = 60_000;
 
@@ -60,6 +62,8 @@ export interface WorkloadHost {
   targets(): readonly number[];
   /** Number of the process at a slot, 0: none, the connect is refused. */
   bootOf(slot: number): number;
+  /** Whether process `boot` of a slot has run for the whole life of a request, so that it must have answered it. */
+  owesAnswers(slot: number, boot: number): boolean;
   /** The request arrives at the slot's client port at `at`, if the process that runs now still does then. */
   submit(slot: number, id: number, request: Request, at: number): void;
 }
@@ -137,7 +141,11 @@ export class Workload {
       return;
     }
     const pending = this.#inFlight.get(operation);
-    if (pending !== undefined) this.#end(pending, "unknown");
+    if (pending === undefined) return;
+    if (this.#host.owesAnswers(pending.slot, pending.connection % BOOTS)) {
+      violate("answer-once", `member ${pending.slot} never answered operation ${pending.id}`);
+    }
+    this.#end(pending, "unknown");
   }
 
   /** The answer reached its client. */
@@ -202,7 +210,7 @@ export class Workload {
       this.#end(operation, "refused");
       return;
     }
-    operation.connection = (number * 32 + operation.slot) * 4096 + boot;
+    operation.connection = (number * 32 + operation.slot) * BOOTS + boot;
     client.current = operation;
     this.#inFlight.set(operation.id, operation);
     const { queue } = this.#host;

@@ -31,6 +31,8 @@ import { Workload, type WorkloadHost } from "./workload.ts";
 
 /** A run keeps some slots free, so that a dead member can still be replaced at the end of a long churn. */
 const MAX_MACHINES = 24;
+/** A member may be late by this much with the answer to a request whose time has run out. */
+const ANSWER_SLACK_MS = 500;
 /** Members check their own invariants after every so many events. */
 const SELF_CHECK_EVENTS = 64;
 
@@ -68,9 +70,15 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   /** Rises when everything is healed: the ends of earlier faults no longer count. */
   generation = 0;
   faultsApplied = 0;
+  /** Called when a received snapshot's directory is complete and the member was told. */
+  onSnapshotWritten: ((machine: Machine) => void) | undefined;
   readonly #rng: Rng;
   readonly #diskRng: Rng;
+  readonly #resumeRng: Rng;
   readonly #founders: readonly MemberId[];
+  readonly #answered = new Set<number>();
+  /** World time at which a machine's last pause ended. */
+  readonly #resumedAt: number[] = [];
   #selfChecks = 0;
   /** The newest term whose first commit was held against all leases. */
   #leasesCheckedIn = 0;
@@ -80,6 +88,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     this.trace = new Trace(recording);
     this.#rng = new Rng(plan.seed, "world");
     this.#diskRng = new Rng(plan.seed, "disk");
+    this.#resumeRng = new Rng(plan.seed, "resume");
     this.cluster = drawId(this.#rng);
     this.invariants = new Invariants(this.roster);
     this.observer = new Observer(this.sometimes, this.invariants);
@@ -136,9 +145,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     const machine = this.machineAt(slot);
     if (!machine.paused) return;
     this.observer.resumed(machine);
+    this.#resumedAt[slot] = this.queue.now;
     this.note(`m${slot} goes on`);
     const { boot } = machine;
-    for (const event of machine.takeDeferred()) {
+    for (const event of machine.takeDeferred(this.#resumeRng.int(0, 2) === 0)) {
       if (machine.boot !== boot) return;
       this.#handle(machine, event);
     }
@@ -183,6 +193,16 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   // What machines ask.
 
   answered(slot: number, answer: Answer): void {
+    if (this.#answered.has(answer.id)) violate("answer-once", `request ${answer.id} has two answers`);
+    this.#answered.add(answer.id);
+    const { committed } = this.invariants;
+    // Committed was judged by the disks of a quorum, so an answer within it is about what no crash can take back.
+    if ((answer.type === "written" || answer.type === "read") && answer.index > committed) {
+      violate(
+        "ack-on-durable-quorum",
+        `member ${slot} answers ${answer.id} at ${answer.index} > ${committed}`,
+      );
+    }
     const at = this.queue.now + 100 + this.#rng.exponential(100);
     this.queue.push(at, { time: 0, sequence: 0, slot: -1, boot: slot, kind: "answer", answer });
   }
@@ -198,6 +218,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
       violate("fatal", `member ${slot}: ${reason}`);
     }
     this.startAfter(slot, 50_000 + this.#rng.exponential(400_000));
+  }
+
+  snapshotWritten(machine: Machine): void {
+    this.onSnapshotWritten?.(machine);
   }
 
   // What the network asks.
@@ -246,6 +270,14 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     const slots: number[] = [];
     for (const machine of this.machines) if ((out & (1 << machine.slot)) === 0) slots.push(machine.slot);
     return slots.length === 0 ? [0] : slots;
+  }
+
+  owesAnswers(slot: number, boot: number): boolean {
+    const machine = this.machineAt(slot);
+    if (machine.boot !== boot || machine.paused) return false;
+    // A request that came during a pause was taken when it ended; its time runs from there, by the member's clock.
+    const lifeUs = (this.plan.config.requestTimeoutMs + ANSWER_SLACK_MS) * 1000;
+    return this.queue.now - (this.#resumedAt[slot] ?? 0) > lifeUs;
   }
 
   submit(slot: number, id: number, request: Request, at: number): void {
