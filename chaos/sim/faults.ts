@@ -109,7 +109,7 @@ function stopProcesses(world: World, fault: Fault): boolean {
   }
   if (kind === "powerLoss" && (bits & 3) === 0) {
     loseAtSnapshot(world, fault);
-    return true;
+    return false;
   }
   machine.crash(kind === "kill" ? "kill" : "power");
   world.startAfter(slot, forUs);
@@ -127,6 +127,9 @@ function loseAtSnapshot(world: World, fault: Fault): void {
   const lose = (machine: Machine): void => {
     world.onSnapshotWritten = undefined;
     if (machine.boot === 0) return;
+    // Counted when it happens, not when it begins to lie in wait.
+    world.faultsApplied++;
+    world.note(`fault powerLoss of m${machine.slot} at its snapshot`);
     machine.crash("power");
     world.startAfter(machine.slot, fault.forUs);
   };

@@ -6,7 +6,7 @@ import { type Drift, FAULT_KINDS, type Fault, type FaultKind, type Plan, type Se
 import { Rng } from "./rng.ts";
 
 /** Share of seeds without any fault, parts per million. */
-const CALM_PPM = 60_000;
+const CALM_PPM = 30_000;
 /** Faults begin once the first leader had time to appear. */
 const FIRST_FAULT_US = 2_500_000;
 
