@@ -56,7 +56,12 @@ async function runAll(list: readonly Mutant[], jobs: number): Promise<Outcome[]>
 }
 
 async function hunt(mutant: Mutant): Promise<Outcome> {
-  const bundle = await buildMutant(ROOT, mutant);
+  let bundle: string;
+  try {
+    bundle = await buildMutant(ROOT, mutant);
+  } catch (error) {
+    return { mutant, kill: undefined, note: `it cannot be built: ${String(error)}` };
+  }
   const seed = values.fresh ? undefined : known[mutant.name];
   const args = ["--enable-source-maps", bundle, "--seeds", values.seeds];
   if (seed !== undefined) args.push("--first", String(seed));

@@ -186,8 +186,8 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     ],
     [
       F.leader,
-      "if (!m.rejected && m.index > s.log.lastIndex) {",
-      "if (!m.rejected && m.index > s.log.lastIndex) return OK;\n  if (!m.rejected && m.index > s.log.lastIndex) {",
+      "if (m.index > s.log.lastIndex) {",
+      "if (m.index > s.log.lastIndex) return OK;\n  if (m.index > s.log.lastIndex) {",
     ],
   ),
   mutant("check-quorum-off", "A leader that hears nobody stays leader.", [

@@ -35,13 +35,13 @@ export const WAL_MUTANTS: readonly Mutant[] = [
     "Any damage in the last batch counts as torn: what was acknowledged is dropped.",
     [
       "recovery.ts",
-      "const unfinished =\n      isPattern(bytes, pattern, hi, hi + TRAILER_BYTES) || hasPatternSector(segment, at, next);",
-      "const unfinished = hi > lo || isPattern(bytes, pattern, hi, hi + TRAILER_BYTES) || hasPatternSector(segment, at, next);",
+      "const unfinished = isPattern(view, hi, hi + TRAILER_BYTES) ||",
+      "const unfinished = hi > lo || isPattern(view, hi, hi + TRAILER_BYTES) ||",
     ],
   ),
   mutant("torn-batch-refused", "A batch that a crash cut off stops the member for ever.", [
     "recovery.ts",
-    `if (isLast && unfinished && isPattern(bytes, pattern, next, bytes.length)) return { type: "torn" };`,
+    `if (isLast && unfinished && isPattern(view, next, length)) return { type: "torn" };`,
     "if (unfinished) void isLast;",
   ]),
   mutant(

@@ -22,6 +22,13 @@ interface Watched {
   issued: ShadowLog;
   /** On the platter, by the word of the simulated disk. */
   durable: ShadowLog;
+  /** What was on the platter when it was wiped: acks for it may still be on their way, and were true when sent. */
+  wipedLog: ShadowLog | undefined;
+  /**
+   * What was on the platter when the data was lost. Acknowledgements of it may still arrive and count, rightly: the
+   * member never votes again, so every later quorum has all the others of theirs (fault atlas, `faults.ts`).
+   */
+  gone: ShadowLog | undefined;
   /** Lowest index at which `issued` may differ from `durable`. */
   dirtyFrom: number;
   running: boolean;
@@ -98,6 +105,8 @@ export class Invariants {
       id,
       issued: new ShadowLog(),
       durable: new ShadowLog(),
+      wipedLog: undefined,
+      gone: undefined,
       dirtyFrom: 1,
       running: false,
       term: 0,
@@ -241,6 +250,7 @@ export class Invariants {
   /** The machine's data is gone; what it once promised stays known. */
   wiped(slot: number): void {
     const watched = this.#at(slot);
+    watched.gone = watched.durable;
     watched.issued = new ShadowLog();
     watched.durable = new ShadowLog();
     watched.dirtyFrom = 1;
@@ -463,10 +473,10 @@ export class Invariants {
     let holders = 0;
     let source: ShadowLog | undefined;
     for (const other of this.#watched) {
-      if (other.durable.chainAt(commit) !== known.chain || other.durable.termAt(commit) !== status.term)
-        continue;
+      const holds = holdingLog(other, commit, known.chain, status.term);
+      if (holds === undefined) continue;
       holders |= 1 << other.slot;
-      if (source === undefined || other.durable.base < source.base) source = other.durable;
+      if (source === undefined || holds.base < source.base) source = holds;
     }
     const conf = watched.conf;
     const enough =
@@ -555,4 +565,12 @@ export class Invariants {
   #at(slot: number): Watched {
     return this.#watched[slot] ?? violate("assertion", `no member in slot ${slot}`);
   }
+}
+
+/** The log of a member that has, or had when it was lost, this entry on the platter. */
+function holdingLog(watched: Watched, index: number, chain: number, term: number): ShadowLog | undefined {
+  for (const log of [watched.durable, watched.gone]) {
+    if (log?.chainAt(index) === chain && log.termAt(index) === term) return log;
+  }
+  return undefined;
 }
