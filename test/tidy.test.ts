@@ -101,7 +101,7 @@ describe("everywhere", () => {
       const lines = read(file).split("\n");
       if (lines.length > MAX_LINES) offences.push(`${file}: ${lines.length} lines`);
       lines.forEach((line, i) => {
-        if (line.length > MAX_COLUMNS && !line.includes("http"))
+        if (line.length > MAX_COLUMNS && !isQuotation(file, line))
           offences.push(`${file}:${i + 1}: ${line.length} columns`);
       });
     }
@@ -135,6 +135,11 @@ describe("everywhere", () => {
     expect(offences).toEqual([]);
   });
 });
+
+/** Long by what it quotes: an address, a row of a table, or the text of the product that a mutant replaces. */
+function isQuotation(file: string, line: string): boolean {
+  return line.includes("http") || line.startsWith(" * |") || /^chaos\/mutants\/.*-mutants\.ts$/.test(file);
+}
 
 interface Import {
   readonly from: string;

@@ -28,6 +28,8 @@ export class Links {
   garbagePpm = 0;
   /** Delays are multiplied by this. */
   slowFactor = 1;
+  /** Nothing is lost any more but what is cut: a healed network has no faults of its own. */
+  healed = false;
 
   isCut(from: number, to: number): boolean {
     return (this.#cuts[from * MAX_SLOTS + to] as number) > 0;
@@ -57,6 +59,7 @@ export class Links {
     this.extraDuplicatePpm = 0;
     this.garbagePpm = 0;
     this.slowFactor = 1;
+    this.healed = true;
   }
 
   /** Cuts everything between two sets of machines, both ways. */

@@ -198,7 +198,8 @@ export class Network {
   #transmit(connection: Connection, bytes: Uint8Array): void {
     const { from, to } = connection;
     const links = this.#links;
-    if (connection.inFlight >= this.#settings.capacity || links.isCut(from, to)) {
+    const isFull = !links.healed && connection.inFlight >= this.#settings.capacity;
+    if (isFull || links.isCut(from, to)) {
       this.dropped++;
       return;
     }
@@ -246,6 +247,7 @@ export class Network {
   }
 
   #isLost(): boolean {
+    if (this.#links.healed) return false;
     return this.#rng.chance(this.#settings.lossPpm + this.#links.extraLossPpm);
   }
 

@@ -92,11 +92,13 @@ export class Totals {
       lines.push(`  ${String(this.#points.get(point) ?? 0).padStart(8)}  ${point}`);
     }
     lines.push(
-      `per seed: ${(simUs / 1e6 / seeds).toFixed(1)} simulated s, ${(this.acknowledged / seeds).toFixed(0)} acknowledged ` +
+      `per seed: ${(simUs / 1e6 / seeds).toFixed(1)} simulated s, ` +
+        `${(this.acknowledged / seeds).toFixed(0)} acknowledged ` +
         `of ${(this.operations / seeds).toFixed(0)} operations, ${(this.faults / seeds).toFixed(1)} faults, ` +
         `${(this.elections / seeds).toFixed(1)} leaders, ${(this.events / seeds).toFixed(0)} events`,
       `calm: ${this.calm} of ${seeds} (${((100 * this.calm) / seeds).toFixed(1)} %)`,
-      `throughput: ${perCore.toFixed(0)} simulated seconds per second per core (${jobs} jobs, ${wallSeconds.toFixed(1)} s)`,
+      `throughput: ${perCore.toFixed(0)} simulated seconds per second per core ` +
+        `(${jobs} jobs, ${wallSeconds.toFixed(1)} s)`,
     );
     return lines;
   }

@@ -60,7 +60,7 @@ export interface NetState {
   readonly values: readonly string[];
 }
 
-/** The durable past of one member. The state is only durable at `base`; everything after it is replayed from the log. */
+/** The durable past of one member. The state is durable at `base` only; the rest is replayed from the log. */
 export class Disk {
   hardState: HardState = { term: 0, vote: 0n, commit: 0 };
   /** The state that the log begins after. */

@@ -19,7 +19,7 @@ function write(net: Net, text: string): void {
   net.run(300);
 }
 
-describe("pre-vote and check-quorum find a leader from every start (etcd #8243, #8501, #9586; raft-rs #42, #83)", () => {
+describe("pre-vote and check-quorum lead from every start (etcd #8243, #8501, #9586; raft-rs #42, #83)", () => {
   const lags = [0, 1, 2];
   // Member 1 has term 4 and 3 entries; the others lag by these.
   const starts = lags.flatMap((t2) =>

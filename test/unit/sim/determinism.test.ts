@@ -1,4 +1,5 @@
-// Goal: a seed means one run, whatever the process around it. Method: the same seeds in processes that differ in working
+// Goal: a seed means one run, whatever the process around it. Method: the same seeds in processes
+// that differ in working
 // directory, language, heap size and Node version must give the same trace hashes.
 import { execFileSync } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";

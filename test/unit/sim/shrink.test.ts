@@ -1,4 +1,5 @@
-// Goal: shrinking finds what a failure needs and keeps nothing else. Method: ddmin over predicates whose answer is known.
+// Goal: shrinking finds what a failure needs and keeps nothing else. Method: ddmin over predicates
+// whose answer is known.
 import { describe, expect, it } from "vitest";
 import { ddmin } from "../../../chaos/sim/shrink.ts";
 
