@@ -22,8 +22,6 @@ interface Watched {
   issued: ShadowLog;
   /** On the platter, by the word of the simulated disk. */
   durable: ShadowLog;
-  /** What was on the platter when it was wiped: acks for it may still be on their way, and were true when sent. */
-  wipedLog: ShadowLog | undefined;
   /**
    * What was on the platter when the data was lost. Acknowledgements of it may still arrive and count, rightly: the
    * member never votes again, so every later quorum has all the others of theirs (fault atlas, `faults.ts`).
@@ -105,7 +103,6 @@ export class Invariants {
       id,
       issued: new ShadowLog(),
       durable: new ShadowLog(),
-      wipedLog: undefined,
       gone: undefined,
       dirtyFrom: 1,
       running: false,
