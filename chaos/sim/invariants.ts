@@ -215,7 +215,10 @@ export class Invariants {
         return;
       }
       case "appendResponse":
-        if (message.rejected) return;
+        // An ack that waited for the disk while a later leader overwrote what it acknowledges leaves all the same. It
+        // commits nothing: a quorum of its term meets the one that elected the later leader in a member that truly
+        // held the entry when it voted, and then the later leader has it and overwrites nothing.
+        if (message.rejected || message.term < term) return;
         if (message.index > durable.last) {
           violate(
             "ack-durable-before-sent",
