@@ -16,6 +16,7 @@ import type { BackendDisk } from "./backend-disk.ts";
 import type { MemberClock } from "./clock.ts";
 import type { CrashKind, SimDisk } from "./disk.ts";
 import { DAMAGED, IMPOSSIBLE } from "./garbage.ts";
+import { Hearing } from "./hearing.ts";
 import type { Invariants } from "./invariants.ts";
 import type { Roster } from "./members.ts";
 import type { Network } from "./network.ts";
@@ -79,6 +80,7 @@ export class Machine {
   #boots = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
   readonly #deferred: SimEvent[] = [];
+  readonly #hearing: Hearing;
   #persist: { readonly batch: PersistBatch; readonly list: number } | undefined;
   #prepareList = 0;
   /** Set while `release` operations run; segments that may go meanwhile wait for the next call. */
@@ -94,6 +96,7 @@ export class Machine {
     this.options = options;
     this.streams = streams;
     this.#host = host;
+    this.#hearing = new Hearing(parts.slot);
   }
 
   get running(): boolean {
@@ -141,6 +144,7 @@ export class Machine {
     this.streams.reset();
     network.stopped(this.slot);
     invariants.stopped(this.slot);
+    this.#hearing.stopped();
     this.#host.processEnded(this.slot);
   }
 
@@ -174,6 +178,10 @@ export class Machine {
     }
     process.member.tick(now);
     this.pump("tick");
+    const { status } = this;
+    const conf = this.#host.invariants.confOf(this.slot);
+    if (status === undefined || conf === undefined) return;
+    this.#hearing.ticked(status, conf, now, this.options.electionTimeoutMs);
   }
 
   /** A peer's bytes. What no member sends is refused before it reaches the core, as `peer/` does. */
@@ -192,6 +200,7 @@ export class Machine {
     }
     if (this.#host.trace.recording) this.#line(`<- ${event.from}  ${describeMessage(message)}`);
     const before = this.status;
+    if (before !== undefined) this.#hearing.received(event.from, before, message, this.now);
     process.member.step(this.now, message);
     this.pump("step");
     this.#host.observer.stepped(this, message, event.bytes, before);

@@ -52,7 +52,7 @@ const RATES: Readonly<Record<FaultKind, Rate>> = {
   jointChange: { weight: 6, shortMs: 0, longMs: 1 },
   transfer: { weight: 7, shortMs: 0, longMs: 1 },
   leaseChange: { weight: 4, shortMs: 0, longMs: 1 },
-  usurp: { weight: 14, shortMs: 1_000, longMs: 8_000 },
+  usurp: { weight: 20, shortMs: 1_000, longMs: 8_000 },
   jointUsurp: { weight: 6, shortMs: 1_000, longMs: 6_000 },
 };
 
@@ -103,7 +103,7 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
   const electionTimeoutMs = rng.int(150, 1501);
   const heartbeatMs = Math.max(1, Math.floor(electionTimeoutMs / rng.int(6, 12)));
   // Now and then longer than an election timeout: then only the promise keeps voters from deposing a leader.
-  const percent = rng.int(0, 4) === 0 ? rng.int(91, 250) : rng.int(30, 91);
+  const percent = rng.int(0, 3) === 0 ? rng.int(91, 250) : rng.int(30, 91);
   const lease = rng.int(0, 3) === 0 ? 0 : Math.floor((electionTimeoutMs * percent) / 100);
   const readMode = rng.pick(["quorum", "lease", "lease", "mixed"] as const);
   const snapshotEntries = rng.pick([5, 10, 20, 50, 100, 300, 1000]);

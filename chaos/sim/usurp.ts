@@ -9,14 +9,18 @@ import type { Fault } from "./plan.ts";
 import type { World } from "./world.ts";
 
 /** How often the world is looked at, microseconds. */
-const POLL_US = 4_000;
+const POLL_US = 10_000;
 /** A moment that has not come after this long does not count. */
 const PATIENCE_US = 3_000_000;
 
+/** How a leader is taken away: it stands still, or the network does not carry what it hears, says, or both. */
+type Way = "still" | "cut" | "deaf" | "mute";
+/** Standing still is the most dangerous: it wakes up as it fell asleep, with its lease and its readers. */
+const WAYS: readonly Way[] = ["still", "still", "still", "cut", "cut", "deaf", "mute", "mute"];
+
 /** What the fault's bits ask for besides the time that it lasts. */
 interface Wish {
-  /** 0: it stands still; 1: nobody hears it nor it them; 2: it is deaf; 3: it is mute. */
-  readonly how: number;
+  readonly how: Way;
   /** The usurper loses its power when the old leader is back. */
   readonly crashUsurper: boolean;
   /** All others lose their power at once and come back in no time, their promises forgotten. */
@@ -66,12 +70,12 @@ function takeOver(world: World, fault: Fault, machine: Machine): void {
   const { bits } = fault;
   const term = machine.status?.term ?? 0;
   const { slot } = machine;
-  const transfer = (bits & 0x18) === 0x18;
+  const transfer = (bits & 0xc0) === 0xc0;
   const wish: Wish = {
     // A leader that hands over must be able to say so, and must not hear what comes of it.
-    how: transfer ? 2 : bits & 3,
-    crashUsurper: (bits & 4) !== 0,
-    crashOthers: (bits & 0x60) === 0x60,
+    how: transfer ? "deaf" : (WAYS[bits & 7] ?? "still"),
+    crashUsurper: (bits & 8) !== 0,
+    crashOthers: (bits & 0x30) === 0x30,
     transfer,
   };
   if (wish.transfer) world.operator.transfer(0n);
@@ -102,17 +106,17 @@ function crashOthers(world: World, slot: number): void {
 }
 
 /** Pauses a machine, or cuts it off from all others. Returns how to undo it. */
-function takeAway(world: World, slot: number, how: number): () => void {
+function takeAway(world: World, slot: number, how: Way): () => void {
   const machine = world.machineAt(slot);
-  if (how === 0) {
+  if (how === "still") {
     machine.paused = true;
     return () => world.resume(slot);
   }
   const pairs: number[] = [];
   for (let other = 0; other < MAX_SLOTS; other++) {
     if (other === slot) continue;
-    if (how !== 3) pairs.push(other * MAX_SLOTS + slot);
-    if (how !== 2) pairs.push(slot * MAX_SLOTS + other);
+    if (how !== "mute") pairs.push(other * MAX_SLOTS + slot);
+    if (how !== "deaf") pairs.push(slot * MAX_SLOTS + other);
   }
   world.links.cut(pairs);
   return () => world.links.heal(pairs);

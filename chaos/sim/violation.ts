@@ -6,6 +6,7 @@ export type InvariantId =
   | "election-safety"
   | "election-quorum-durable"
   | "term-without-candidate"
+  | "leader-without-quorum"
   | "leader-append-only"
   | "log-matching"
   | "leader-completeness"
