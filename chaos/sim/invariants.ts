@@ -204,8 +204,6 @@ export class Invariants {
       case "voteResponse": {
         if (message.pre || !message.granted) return;
         const candidate = this.#roster.slotOf(message.to);
-        // A durable later term is as good as the durable vote: this member cannot vote in the earlier one again.
-        if (message.term < term) this.#voteIsBound(slot, message.term, candidate);
         if (this.#voteOf.get(message.term * 32 + slot) !== candidate + 1) {
           violate(
             "vote-durable-before-sent",
@@ -215,10 +213,7 @@ export class Invariants {
         return;
       }
       case "appendResponse":
-        // An ack that waited for the disk while a later leader overwrote what it acknowledges leaves all the same. It
-        // commits nothing: a quorum of its term meets the one that elected the later leader in a member that truly
-        // held the entry when it voted, and then the later leader has it and overwrites nothing.
-        if (message.rejected || message.term < term) return;
+        if (message.rejected) return;
         if (message.index > durable.last) {
           violate(
             "ack-durable-before-sent",

@@ -40,8 +40,7 @@ export function campaign(s: RaftState, transfer: boolean): void {
   s.leaveRole();
   s.role = "candidate";
   s.setLeader(NO_MEMBER);
-  s.term++;
-  s.vote = s.id;
+  s.enterTerm(s.term + 1, s.id);
   s.transferCampaign = transfer;
   s.resetElectionDeadline();
   // Our own vote counts when it is durable (`ownVoteDurable`), and the requests are held until then. A candidate that

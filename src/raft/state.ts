@@ -182,13 +182,20 @@ export class RaftState {
     }
   }
 
+  /**
+   * Enters a later term. What was held in the one before is dropped: an acknowledgement among it may name entries that
+   * the next leader overwrites before they ever reach this disk, and nobody needs an answer of an old term.
+   */
+  enterTerm(term: number, vote: MemberId): void {
+    this.term = term;
+    this.vote = vote;
+    this.held = [];
+  }
+
   /** Every role change ends in one of these three. @param leader who leads `term`, NO_MEMBER if not known */
   becomeFollower(term: number, leader: MemberId): void {
     assert(term >= this.term, "the term falls", { term, current: this.term });
-    if (term > this.term) {
-      this.term = term;
-      this.vote = NO_MEMBER;
-    }
+    if (term > this.term) this.enterTerm(term, NO_MEMBER);
     this.leaveRole();
     this.role = "follower";
     this.setLeader(leader);
