@@ -74,7 +74,7 @@ export class Workload {
   /** Answered with success: what the planned work counts. */
   acknowledged = 0;
   #phase = 0;
-  #probing = 0;
+  readonly #probing = new Set<number>();
   #stopped = false;
   #highestKnown = 0;
   readonly #plan: Plan;
@@ -99,17 +99,17 @@ export class Workload {
     }
   }
 
-  /** One write at each of these slots, repeated until it succeeds. Each call may be made once per phase. */
+  /** One write at each of these slots, repeated until it succeeds. */
   startProbes(slots: readonly number[]): void {
     for (const slot of slots) {
       this.#addClient(slot);
-      this.#probing++;
+      this.#probing.add(slot);
       this.#later(this.#clients.length - 1, 1_000);
     }
   }
 
-  /** Probes without success so far. */
-  get probing(): number {
+  /** Slots whose probe had no success so far. */
+  get probing(): ReadonlySet<number> {
     return this.#probing;
   }
 
@@ -278,7 +278,7 @@ export class Workload {
     const wander = client.rng.int(0, this.#plan.config.wander) === 0;
     if (!succeeded || wander) client.target++;
     if (succeeded && client.probe !== undefined) {
-      this.#probing--;
+      this.#probing.delete(client.probe);
       return;
     }
     this.#later(operation.client, succeeded ? think : Math.min(think, AFTER_FAILURE_US) + 5_000);
