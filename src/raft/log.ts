@@ -14,6 +14,7 @@
  * base.index <= persisted unless a snapshot record is on its way to the disk.
  */
 import { assert, fail } from "../base/index.ts";
+import { dumpEntry } from "./dump.ts";
 import type { Entry, SnapshotMeta } from "./types.ts";
 
 export class RaftLog {
@@ -238,6 +239,13 @@ export class RaftLog {
       base,
       persisted: this.#persisted,
     });
+  }
+
+  /** All of it as text (dump.ts). */
+  dump(): string {
+    const marks = [this.#committed, this.#handed, this.#persisted, this.#unsavedFrom, this.#savingTo];
+    const entries = this.#entries.map(dumpEntry);
+    return `${this.#baseIndex}/${this.#baseTerm} [${entries.join(" ")}] ${marks.join(" ")}`;
   }
 
   /** Asserts contiguous indexes and non-falling terms over the whole log; for tests and the simulator. */

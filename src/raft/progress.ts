@@ -113,6 +113,13 @@ export class Progress {
     this.pendingSnapshot = 0;
   }
 
+  /** All but the time as text (dump.ts). */
+  dump(): string {
+    const sent = `${this.probeSent ? "sent " : ""}inflight [${this.#inflight.join(" ")}]`;
+    const rounds = `rounds ${this.ackedRound} ${this.promisedRound}`;
+    return `${this.state} ${this.match}..${this.next} ${sent} snapshot ${this.pendingSnapshot} ${rounds}`;
+  }
+
   checkInvariants(lastIndex: number): void {
     assert(this.match >= 0 && this.match < this.next, "match >= next", {
       match: this.match,

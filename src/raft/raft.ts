@@ -16,6 +16,7 @@ import type {
   SnapshotWanted,
   TransferResult,
 } from "./api.ts";
+import { dumpState } from "./dump.ts";
 import {
   campaign,
   handleVoteRequest,
@@ -386,6 +387,11 @@ export class Raft {
   checkInvariantsDeep(): void {
     this.checkInvariants();
     this.#s.log.checkEntries();
+  }
+
+  /** Everything that decides what this member will do, as text (dump.ts). Cost grows with the log. */
+  dump(): string {
+    return dumpState(this.#s);
   }
 
   #at(now: MonoMs): void {

@@ -7,7 +7,7 @@
  * are tied to the *number* of a round that begins after they arrived. etcd's reused request contexts let a delayed
  * answer to an old round confirm a new one (etcd #20418); a number that only rises cannot.
  */
-import { assert } from "../base/index.ts";
+import { assert, LIMITS } from "../base/index.ts";
 import type { MonoMs } from "../env/index.ts";
 
 /** Rounds whose send time is remembered. An answer to an older one extends no lease. */
@@ -107,6 +107,20 @@ export class Rounds {
   voidLease(): void {
     this.#leaseFloor = this.#round + 1;
     this.#leaseUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  /** All of it as text, times relative to `now` (dump.ts). */
+  dump(now: MonoMs): string {
+    const sent: number[] = [];
+    for (let round = this.#round; round > Math.max(0, this.#round - REMEMBERED_ROUNDS); round--) {
+      const age = now - (this.#sentAt[round % REMEMBERED_ROUNDS] as MonoMs);
+      // An older one can extend no lease that lasts.
+      if (age < LIMITS.maxLeaseMs) sent.push(age);
+    }
+    const waiting = [...this.#waiting.map((w) => [w.reader, w.round, w.index] as const), ...this.#early];
+    const readers = JSON.stringify(waiting, (_key, v: unknown) => (typeof v === "bigint" ? `${v}n` : v));
+    const lease = `lease ${this.#leaseFloor} ${Math.max(0, this.#leaseUntil - now)}`;
+    return `rounds ${this.#round} ${this.#confirmed} sent ${sent.join(" ")} ${lease} readers ${readers}`;
   }
 
   /** All that wait, for when the term ends. */
