@@ -62,11 +62,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     "return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);",
     "return lastTerm >= 0 && lastIndex >= this.lastIndex;",
   ]),
-  mutant("own-vote-before-persisted", "A candidate counts its own vote before the disk has it.", [
-    F.election,
-    "if (s.durable.term !== s.term || s.durable.vote !== s.id) return;",
-    "",
-  ]),
   mutant(
     "pre-vote-counts-as-vote",
     "A granted pre-vote is counted in the real election.",
@@ -82,15 +77,6 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     "A pre-vote request changes the receiver's term: a cut-off member inflates it.",
     [F.raft, "if (m.pre) return true;", "if (m.pre) s.becomeFollower(m.term, NO_MEMBER);"],
   ),
-  mutant(
-    "campaign-with-unapplied-conf",
-    "A member campaigns by a configuration that it knows to be outdated.",
-    [
-      F.state,
-      `if (this.log.entryAt(i)?.type === "conf") return false;`,
-      `if (this.log.entryAt(i)?.type === undefined) return false;`,
-    ],
-  ),
   mutant("vote-of-one-half", "An election in a joint configuration needs only the incoming majority.", [
     F.quorum,
     "const outgoing = majorityVote(conf.votersOutgoing, votes);",
@@ -98,8 +84,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("vote-reset-lost", "A vote survives into the next term, so it is given to the wrong one.", [
     F.state,
-    "this.vote = NO_MEMBER;\n    }\n    this.leaveRole();",
-    "}\n    this.leaveRole();",
+    "if (term > this.term) this.enterTerm(term, NO_MEMBER);",
+    "if (term > this.term) this.enterTerm(term, this.vote);",
   ]),
 ];
 
@@ -131,15 +117,6 @@ export const LOG_MUTANTS: readonly Mutant[] = [
       F.leader,
       "if (index <= s.log.committed || s.log.termAt(index) !== s.term) return false;",
       "if (index <= s.log.committed) return false;",
-    ],
-  ),
-  mutant(
-    "commit-own-tail",
-    "A follower commits up to the leader's commit, its own obsolete tail included (scylladb #9965).",
-    [
-      F.follower,
-      "s.log.maybeCommit(Math.min(m.commit, matched));",
-      "s.log.maybeCommit(Math.min(m.commit, s.log.lastIndex));",
     ],
   ),
   mutant(
@@ -195,25 +172,6 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     "if (s.now - heardAt > s.options.electionTimeoutMs) {",
     "if (s.now < heardAt) {",
   ]),
-  mutant(
-    "snapshot-drops-suffix",
-    "A snapshot that agrees with the log wipes what was acknowledged behind it.",
-    [
-      F.follower,
-      "if (s.log.termAt(meta.index) === meta.term) return",
-      "if (s.log.termAt(meta.index) === meta.term + 0.5) return",
-    ],
-  ),
-  mutant(
-    "candidate-shrinks-log",
-    "A candidate takes a snapshot and still counts votes for its longer log.",
-    [
-      F.follower,
-      `if (s.role !== "follower") s.becomeFollower(s.term, NO_MEMBER);\n  s.log.restore(meta);`,
-      "s.log.restore(meta);",
-    ],
-    [F.raft, `else if (m.term === s.term && s.role !== "leader") heardLeader(s, m.from);`, ""],
-  ),
   mutant("snapshot-conf-lost", "A member that installs a snapshot keeps its old configuration.", [
     F.raft,
     "s.conf = meta.conf;",

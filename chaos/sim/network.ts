@@ -14,6 +14,8 @@ import type { EventQueue, MessageEvent } from "./scheduler.ts";
 
 /** Messages that wait for a connection to open; beyond it they are dropped, as the port allows. */
 const MAX_QUEUED = 64;
+/** A repeated message may come this much after the first, microseconds. */
+const LATE_COPY_US = 4_000_000;
 /** A connect that got no answer is given up after this. */
 const CONNECT_TIMEOUT_US = 300_000;
 const RETRY_REFUSED_US = 500_000;
@@ -212,7 +214,9 @@ export class Network {
     this.#deliver(connection, bytes, 0);
     if (!this.#settings.fifo && this.#rng.chance(this.#settings.duplicatePpm + links.extraDuplicatePpm)) {
       this.duplicated++;
-      this.#deliver(connection, bytes, 0);
+      // Most copies come soon. A late one speaks of a term, a round or a log that nobody else remembers.
+      const late = this.#rng.int(0, 4) === 0 ? this.#rng.int(50_000, LATE_COPY_US) : 0;
+      this.#deliver(connection, bytes, 0, late);
     }
     if (links.garbagePpm > 0 && this.#rng.chance(links.garbagePpm)) {
       const forged = forge(this.#rng, bytes);
@@ -220,9 +224,9 @@ export class Network {
     }
   }
 
-  #deliver(connection: Connection, bytes: Uint8Array, forged: number): void {
+  #deliver(connection: Connection, bytes: Uint8Array, forged: number, lateUs = 0): void {
     const { from, to, bootTo, incarnation } = connection;
-    let at = this.#arrival(from, to);
+    let at = this.#arrival(from, to) + lateUs;
     if (this.#settings.fifo) {
       at = Math.max(at, connection.lastArrival);
       connection.lastArrival = at;
