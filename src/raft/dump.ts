@@ -1,9 +1,10 @@
 /**
- * The whole state of a consensus core as text. Two cores with equal dumps answer every sequence of inputs alike, so an
- * explorer may treat them as one; a timeline may print where two runs part. Not a format: nobody reads it back.
+ * The whole state of a consensus core as text. Two cores with equal dumps answer every sequence of inputs
+ * alike, so an explorer may treat them as one; a timeline may print where two runs part. Not a format: nobody
+ * reads it back.
  *
- * Times are told relative to `now`, and what lies in the past is told as just that, so that two states that differ
- * only in when they were reached are equal.
+ * Times are told relative to `now`, and what lies in the past is told as just that, so that two states that
+ * differ only in when they were reached are equal.
  */
 import { mixHashBytes } from "../base/index.ts";
 import type { Progress } from "./progress.ts";
@@ -37,7 +38,8 @@ export function dumpState(s: RaftState): string {
 
 /** An entry by what tells it from others: place, kind and a hash of its content. */
 export function dumpEntry(entry: Entry): string {
-  return `${entry.index}/${entry.term}${entry.type === "conf" ? "c" : ""}#${mixHashBytes(0, entry.data) >>> 0}`;
+  const kind = entry.type === "conf" ? "c" : "";
+  return `${entry.index}/${entry.term}${kind}#${mixHashBytes(0, entry.data) >>> 0}`;
 }
 
 function dumpProgress(p: Progress, now: number): string {

@@ -26,7 +26,6 @@ function row(name: string, entries: number, run: (entries: number) => number[]):
   rates.sort((a, b) => a - b);
   const median = rates[rates.length >> 1] ?? 0;
   const best = rates[rates.length - 1] ?? 0;
-  console.log(
-    `${name.padEnd(52)} ${Math.round(median).toLocaleString("en")} committed/s (best ${Math.round(best).toLocaleString("en")})`,
-  );
+  const [middle, most] = [median, best].map((rate) => Math.round(rate).toLocaleString("en"));
+  console.log(`${name.padEnd(52)} ${middle} committed/s (best ${most})`);
 }

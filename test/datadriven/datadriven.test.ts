@@ -1,5 +1,6 @@
-// Goal: the protocol behaves as its stories tell, down to each message. Method: every file in testdata is run anew and
-// compared with itself; `UPDATE=1 npx vitest run test/datadriven` writes what is told now, and the diff is the review.
+// Goal: the protocol behaves as its stories tell, down to each message. Method: every file in testdata is run
+// anew and compared with itself; `UPDATE=1 npx vitest run test/datadriven` writes what is told now, and the
+// diff is the review.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";

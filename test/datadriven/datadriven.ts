@@ -6,8 +6,8 @@
  *     what the interpreter answered
  *
  * with a blank line after each block and comments from `#` to the end of the line. A block may hold several
- * directives; their answers follow one another. A failing file shows the whole file as it is now, so the difference
- * reads as a change of the story. The idea is that of CockroachDB's datadriven package.
+ * directives; their answers follow one another. A failing file shows the whole file as it is now, so the
+ * difference reads as a change of the story. The idea is that of CockroachDB's datadriven package.
  */
 
 /** One line before `----`: its verb, the words without `=`, and the `key=value` pairs. */

@@ -1,6 +1,6 @@
 /**
- * One member of a story: the consensus core, and a disk that holds just what was reported durable. Applied state is a
- * list of contents, durable as soon as it is applied, so a restart resumes behind it.
+ * One member of a story: the consensus core, and a disk that holds just what was reported durable. Applied
+ * state is a list of contents, durable as soon as it is applied, so a restart resumes behind it.
  */
 import type { MemberId } from "../../src/base/index.ts";
 import { NO_MEMBER, textOf } from "../../src/base/index.ts";

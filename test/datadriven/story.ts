@@ -1,9 +1,10 @@
 /**
- * The world of a story: members on one clock, a network whose every message waits until a directive delivers or drops
- * it, and the teller that turns what members do into lines. Nothing here knows directives (`verbs.ts`).
+ * The world of a story: members on one clock, a network whose every message waits until a directive delivers
+ * or drops it, and the teller that turns what members do into lines. Nothing here knows directives
+ * (`verbs.ts`).
  *
- * Lines come in two weights: news (roles, configurations, reads, refusals) and details (messages, batches, commits).
- * A quiet directive tells only the news.
+ * Lines come in two weights: news (roles, configurations, reads, refusals) and details (messages, batches,
+ * commits). A quiet directive tells only the news.
  */
 import type { MemberId } from "../../src/base/index.ts";
 import { textOf } from "../../src/base/index.ts";
@@ -123,7 +124,9 @@ export class Story {
     return taken;
   }
 
-  /** Completes every batch and delivers every message, until nothing is left to do. Manual apply stays manual. */
+  /**
+   * Completes every batch and delivers every message, until nothing is left to do. Manual apply stays manual.
+   */
   stabilize(): void {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       let idle = true;

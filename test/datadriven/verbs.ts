@@ -1,20 +1,20 @@
 /**
- * The directives of the stories. Members are named by their number. Every directive answers with what happened; the
- * option `quiet` leaves only the news.
+ * The directives of the stories. Members are named by their number. Every directive answers with what
+ * happened; the option `quiet` leaves only the news.
  *
- * | directive | meaning |
- * |---|---|
- * | `add-members N [lease=MS] [inflight=N] [append-bytes=N]` | initial members 1..N |
- * | `add-member ID [voters=1,2,3] [learners=4] [log=1x3,4x2] [term=T] [commit=I] [append-bytes=N]` | one with a past; without: a joiner |
- * | `campaign ID` / `heartbeat ID` | the clock moves to when that is due, and only that member notices |
- * | `elect ID` | a whole election, of which only the outcome is told |
- * | `advance MS` / `tick ID...` / `run MS` | move the clock / tell members the time / live on, all delivered |
- * | `deliver`, `drop`, `duplicate` `[from=] [to=] [type=] [max=]` | messages on their way; `network` lists them |
- * | `manual ID... [persist] [apply]` / `persist ID...` / `apply ID...` | who waits for its disk or its state |
- * | `propose ID TEXT...`, `forward ID TEXT [conf]`, `propose-conf ID CHANGE`, `read-index ID WAITER`, `transfer ID [to=ID]` | |
- * | `crash ID...`, `restart ID...`, `cut A B`, `cut A > B`, `isolate ID`, `heal` | |
- * | `compact ID INDEX`, `open-snapshot FROM TO`, `send-snapshot FROM TO [fail]`, `unreachable ID PEER` | |
- * | `stabilize`, `status [ID...]`, `log [ID...]`, `disk [ID...]`, `lease ID...` | |
+ * - `add-members N [lease=MS] [inflight=N] [append-bytes=N]`: initial members 1..N
+ * - `add-member ID [voters=1,2,3] [learners=4] [log=1x3,4x2] [term=T] [commit=I] [append-bytes=N]`: one with a past;
+ *   without voters one that joins
+ * - `campaign ID`, `heartbeat ID`: the clock moves to when that is due, and only that member notices
+ * - `elect ID`: a whole election, of which only the outcome is told
+ * - `advance MS`, `tick ID...`, `run MS`: move the clock; tell members the time; live on, with everything delivered
+ * - `deliver`, `drop`, `duplicate` `[from=] [to=] [type=] [max=]`: messages on their way; `network` lists them
+ * - `manual ID... [persist] [apply]`, `persist ID...`, `apply ID...`: who waits for its disk or its state
+ * - `propose ID TEXT...`, `forward ID TEXT [conf]`, `propose-conf ID CHANGE`, `read-index ID WAITER`,
+ *   `transfer ID [to=ID]`
+ * - `crash ID...`, `restart ID...`, `cut A B`, `cut A > B`, `isolate ID`, `heal`
+ * - `compact ID INDEX`, `open-snapshot FROM TO`, `send-snapshot FROM TO [fail]`, `unreachable ID PEER`
+ * - `stabilize`, `status [ID...]`, `log [ID...]`, `disk [ID...]`, `lease ID...`
  */
 import { bytesOf, NO_MEMBER } from "../../src/base/index.ts";
 import {

@@ -1,6 +1,6 @@
 /**
- * How the stories tell what members say and do. Positions are written `index/term`; "3→1" is a message from 3 to 1.
- * The wording is part of the expected output: a change here rewrites every story (UPDATE=1).
+ * How the stories tell what members say and do. Positions are written `index/term`; "3→1" is a message from 3
+ * to 1. The wording is part of the expected output: a change here rewrites every story (UPDATE=1).
  */
 import { type MemberId, NO_MEMBER, textOf } from "../../src/base/index.ts";
 import type {
@@ -41,7 +41,8 @@ export function messageText(m: Message): string {
       return `${m.pre ? "pre-vote" : "vote"} ${m.granted ? "granted" : "refused"}, term ${m.term}`;
     case "append": {
       const entries = m.entries.length === 0 ? "nothing" : m.entries.map(entryText).join(", ");
-      return `append after ${position(m.prevIndex, m.prevTerm)}: ${entries}; commit ${m.commit}, term ${m.term}`;
+      const after = position(m.prevIndex, m.prevTerm);
+      return `append after ${after}: ${entries}; commit ${m.commit}, term ${m.term}`;
     }
     case "appendResponse":
       return m.rejected
@@ -113,8 +114,9 @@ export function idText(id: MemberId): string {
 }
 
 /**
- * A configuration change in the stories' own notation, which is also the data of its entry: `+4` adds a voter, `~4` a
- * learner, `-4` removes, `lease:500` sets the lease, `joint` makes it joint. Parts are joined by commas.
+ * A configuration change in the stories' own notation, which is also the data of its entry: `+4` adds a
+ * voter, `~4` a learner, `-4` removes, `lease:500` sets the lease, `joint` makes it joint. Parts are joined
+ * by commas.
  */
 export function parseChange(text: string): ConfChange {
   const steps: ConfChangeStep[] = [];

@@ -1,7 +1,7 @@
 /**
- * The consensus core with one line changed, to show that the explorer notices. The product's own sources are bundled
- * with the change applied on the way; a text that is not there exactly once is an error, so that a change of the core
- * cannot quietly turn a broken copy into a correct one.
+ * The consensus core with one line changed, to show that the explorer notices. The product's own sources are
+ * bundled with the change applied on the way; a text that is not there exactly once is an error, so that a
+ * change of the core cannot quietly turn a broken copy into a correct one.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

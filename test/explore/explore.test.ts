@@ -1,6 +1,7 @@
-// Goal: no order of deliveries, losses, repetitions, timeouts and crashes of a small cluster breaks a safety property.
-// Method: exhaustive search (explorer.ts) to the last world of each scope; and one-line breaks of the core, each of which
-// the search must find. `EXPLORE=large npx vitest run test/explore` searches larger scopes, for minutes.
+// Goal: no order of deliveries, losses, repetitions, timeouts and crashes of a small cluster breaks a safety
+// property. Method: exhaustive search (explorer.ts) to the last world of each scope; and one-line breaks of
+// the core, each of which the search must find. `EXPLORE=large npx vitest run test/explore` searches larger
+// scopes, for minutes.
 import { describe, expect, test } from "vitest";
 import { Raft } from "../../src/raft/index.ts";
 import { brokenRaft, type Patch } from "./broken-raft.ts";

@@ -1,13 +1,15 @@
 /**
  * Exhaustive search over the worlds of a small cluster.
  *
- * A world is one state per member and the set of everything ever sent. A message in the set may be delivered any number
- * of times, in any order, or never: that is every delivery order, every loss and every repetition at once. Time enters
- * as choices: an election timeout, a heartbeat, a leader that hears nobody for too long, a vote request that comes when
- * the leader has been silent. A crash keeps the disk, and a slow disk may lag behind by one batch at any moment.
+ * A world is one state per member and the set of everything ever sent. A message in the set may be delivered
+ * any number of times, in any order, or never: that is every delivery order, every loss and every repetition
+ * at once. Time enters as choices: an election timeout, a heartbeat, a leader that hears nobody for too long,
+ * a vote request that comes when the leader has been silent. A crash keeps the disk, and a slow disk may lag
+ * behind by one batch at any moment.
  *
- * The search is depth first with every world visited once (by a 64-bit hash: a collision would hide a world, and at
- * ten million worlds has odds of one in a hundred thousand). It ends when there is no world left: no depth bound.
+ * The search is depth first with every world visited once (by a 64-bit hash: a collision would hide a world,
+ * and at ten million worlds has odds of one in a hundred thousand). It ends when there is no world left: no
+ * depth bound.
  */
 import { absurdity, contradiction } from "./ghosts.ts";
 import { HashSet } from "./hash-set.ts";
@@ -52,7 +54,9 @@ export interface Report {
   readonly memberStates: number;
   readonly messages: number;
   readonly computed: number;
-  /** Some leader was elected, and the highest index that one committed: a search that saw neither saw nothing. */
+  /**
+   * Some leader was elected, and the highest index that one committed: a search that saw neither saw nothing.
+   */
   readonly maxCommitted: number;
   readonly leaders: number;
 }
@@ -103,7 +107,9 @@ export class Explorer {
   #maxCommitted = 0;
   readonly #leaders = new Set<number>();
 
-  /** @param options.reduce false: visit also the worlds that need not be visited; to check that they need not */
+  /**
+   * @param options.reduce false: visit also the worlds that need not be visited; to check that they need not
+   */
   constructor(scope: Scope, raftClass: RaftClass, options: { readonly reduce: boolean } = { reduce: true }) {
     this.#reduce = options.reduce;
     this.#scope = scope;
@@ -157,7 +163,8 @@ export class Explorer {
       throw new Error(`${this.#scope.name}: more than ${this.#scope.maxWorlds} worlds`);
     }
     if (this.#path.length > this.#depth) this.#depth = this.#path.length;
-    // Messages first: what was sent at this point of the history; what is sent below is undone before we go on.
+    // Messages first: what was sent at this point of the history; what is sent below is undone before we go
+    // on.
     const sent = this.#set.length;
     for (let i = 0; i < sent; i++) this.#deliver(this.#set[i] as number);
     for (let member = 0; member < this.#locals.length; member++) this.#choose(member);
@@ -212,7 +219,8 @@ export class Explorer {
     for (const token of tokens) this.#addToken(token);
     if (next !== before) this.#checkLogs(member);
     if (this.#markVisited()) {
-      // Marked twice, as it came and as it is saturated: most worlds are met again, and then the rest is spared.
+      // Marked twice, as it came and as it is saturated: most worlds are met again, and then the rest is
+      // spared.
       const [came1, came2, cameStale] = [this.#setHash1, this.#setHash2, this.#stale];
       this.#saturate(member, mark);
       const same = this.#setHash1 === came1 && this.#setHash2 === came2 && this.#stale === cameStale;
@@ -227,8 +235,8 @@ export class Explorer {
   }
 
   /**
-   * Takes at once every delivery that leaves its receiver as it is and only adds to what was sent. The world after it
-   * can do all that the world before can, so nothing is lost by never visiting the one before.
+   * Takes at once every delivery that leaves its receiver as it is and only adds to what was sent. The world
+   * after it can do all that the world before can, so nothing is lost by never visiting the one before.
    */
   #saturate(moved: number, mark: number): void {
     if (!this.#reduce) return;

@@ -1,7 +1,8 @@
 /**
- * What the explorer remembers beside the members: facts that stay true once they have happened, even if the member
- * that they happened to crashes. They travel in the set of messages, addressed to nobody, so the properties of the Raft
- * paper's figure 3 are relations between two members of that set, whatever the order in which they got there.
+ * What the explorer remembers beside the members: facts that stay true once they have happened, even if the
+ * member that they happened to crashes. They travel in the set of messages, addressed to nobody, so the
+ * properties of the Raft paper's figure 3 are relations between two members of that set, whatever the order
+ * in which they got there.
  */
 export type Ghost =
   /** Somebody was elected, with this log before its no-op is counted. */
@@ -33,8 +34,9 @@ function oneWay(a: Ghost, b: Ghost): string | undefined {
     return `two commits: ${a.what} and ${b.what} at ${a.index}`;
   }
   if (a.type === "committed" && b.type === "leader" && a.term < b.term && b.log[a.index - 1] !== a.what) {
+    const committed = `${a.what} at ${a.index} was committed in term ${a.term}`;
     const own = b.log[a.index - 1] ?? "nothing";
-    return `Leader Completeness: ${a.what} at ${a.index} was committed in term ${a.term}, ${b.id} leads ${b.term} with ${own}`;
+    return `Leader Completeness: ${committed}, ${b.id} leads ${b.term} with ${own}`;
   }
   return undefined;
 }

@@ -1,4 +1,7 @@
-/** A growing set of 64-bit hashes, eight bytes each: ten million worlds in a JavaScript Set would take gigabytes. */
+/**
+ * A growing set of 64-bit hashes, eight bytes each: ten million worlds in a JavaScript Set would take
+ * gigabytes.
+ */
 const START_SLOTS = 1 << 16;
 const MAX_LOAD = 0.6;
 

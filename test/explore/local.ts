@@ -1,7 +1,7 @@
 /**
- * One member as the explorer sees it: the consensus core, a disk that holds just what is durable, and a clock that
- * moves only when an input says so. Deterministic: the inputs since its last start make the member, so a state can be
- * made again by repeating them.
+ * One member as the explorer sees it: the consensus core, a disk that holds just what is durable, and a clock
+ * that moves only when an input says so. Deterministic: the inputs since its last start make the member, so a
+ * state can be made again by repeating them.
  */
 import { bytesOf, type MemberId, NO_MEMBER, textOf } from "../../src/base/index.ts";
 import type {
@@ -104,7 +104,8 @@ export class LocalMember {
   key(): string {
     const log = this.disk.entries.map((e) => `${e.index}/${e.term}/${textOf(e.data)}`).join(" ");
     const { term, vote, commit } = this.disk.hardState;
-    return `${this.raft.id}: ${this.raft.dump()} | ${this.#now - this.raft.nextWake()} | ${term} ${vote} ${commit} ${log}`;
+    const late = this.#now - this.raft.nextWake();
+    return `${this.raft.id}: ${this.raft.dump()} | ${late} | ${term} ${vote} ${commit} ${log}`;
   }
 
   /** Gives one input other than `crash`. Returns what was sent and what was learned. */
@@ -235,7 +236,10 @@ function contentOf(entry: Entry | undefined): string {
     : `${entry.term}${entry.type === "conf" ? "c" : ""}"${textOf(entry.data)}"`;
 }
 
-/** What `m` promises and the disk does not hold, or undefined (Raft paper, figure 2: "updated before responding"). */
+/**
+ * What `m` promises and the disk does not hold, or undefined (Raft paper, figure 2: "updated before
+ * responding").
+ */
 function undurablePromise(m: Message, disk: Disk): string | undefined {
   const { term, vote } = disk.hardState;
   const preVote = (m.type === "voteRequest" || m.type === "voteResponse") && m.pre;

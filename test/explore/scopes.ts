@@ -1,10 +1,10 @@
 /**
- * The small clusters that are explored, each to the last world. What one scope leaves out, another one has: slow disks
- * where there is little else, three members where disks are quick, heartbeats where reads depend on them. Heartbeats are
- * lost elsewhere: to a log they bring nothing that an append does not bring.
+ * The small clusters that are explored, each to the last world. What one scope leaves out, another one has:
+ * slow disks where there is little else, three members where disks are quick, heartbeats where reads depend
+ * on them. Heartbeats are lost elsewhere: to a log they bring nothing that an append does not bring.
  *
- * Where all members start alike, the first campaign is member 1's: what another one could do first is the same history
- * under other names.
+ * Where all members start alike, the first campaign is member 1's: what another one could do first is the
+ * same history under other names.
  */
 import { bytesOf, NO_MEMBER } from "../../src/base/index.ts";
 import { changeConf, EMPTY_CONF, type Entry } from "../../src/raft/index.ts";
@@ -49,7 +49,10 @@ function fresh(n: number, slowDisk: boolean): Scope["members"] {
   );
 }
 
-/** Members 1..n with the bootstrap entry and then entries of the given terms, none of them known to be committed. */
+/**
+ * Members 1..n with the bootstrap entry and then entries of the given terms, none of them known to be
+ * committed.
+ */
 function withLogs(logs: readonly (readonly number[])[], term: number, slowDisk: boolean): Scope["members"] {
   const change = logs.map((_, i) => `+${i + 1}`).join(",");
   const first: Entry = { index: 1, term: 1, type: "conf", data: bytesOf(change) };

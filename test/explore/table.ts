@@ -1,9 +1,10 @@
 /**
  * Numbers for everything that the explorer meets, so that a state of the world is a handful of integers.
  *
- * A member's next state depends only on its state and its input. There are far fewer states of one member than of the
- * world, so each (member state, input) is computed once by the core itself and looked up ever after: the search over
- * worlds runs on the table. A member state is made again, when needed, by repeating the inputs that led to it.
+ * A member's next state depends only on its state and its input. There are far fewer states of one member
+ * than of the world, so each (member state, input) is computed once by the core itself and looked up ever
+ * after: the search over worlds runs on the table. A member state is made again, when needed, by repeating
+ * the inputs that led to it.
  */
 import type { Message } from "../../src/raft/index.ts";
 import type { Ghost } from "./ghosts.ts";
@@ -224,8 +225,9 @@ export class Table {
 }
 
 /**
- * Once the receiver's disk has a later term it ignores answers, votes asked for and orders of older terms, now and after
- * any crash. It answers old appends, heartbeats and pre-vote requests with its term, whatever else is in them.
+ * Once the receiver's disk has a later term it ignores answers, votes asked for and orders of older terms,
+ * now and after any crash. It answers old appends, heartbeats and pre-vote requests with its term, whatever
+ * else is in them.
  */
 function staleTerm(m: Message): number {
   switch (m.type) {
