@@ -62,7 +62,7 @@ describe("determinism", () => {
       env: { ...process.env, SIM_BUNDLE: program },
     });
     expected = hashes(PLAIN);
-  });
+  }, 120_000);
 
   it("gives a hash per seed, and different ones", () => {
     expect(expected).toHaveLength(6);
