@@ -96,10 +96,10 @@ export const PAIR = scope("two members, slow disks, a proposal, a crash", fresh(
   budget: { timeouts: 2, proposals: 1, crashes: 1 },
 });
 
-export const ELECTIONS = scope("elections of three, slow disks, a crash", fresh(3, true), {
+export const ELECTIONS = scope("elections of three, slow disks, two crashes", fresh(3, true), {
   firstCampaigner: 0,
   lost: ["heartbeat", "append"],
-  budget: { timeouts: 2, crashes: 1 },
+  budget: { timeouts: 2, crashes: 2 },
 });
 
 export const READS = scope("reads at the leader of three", fresh(3, false), {
@@ -153,7 +153,10 @@ export const SCOPES: readonly Scope[] = [
   }),
 ];
 
-/** With EXPLORE=large: minutes each, and gigabytes for the last ones. */
+/**
+ * With EXPLORE=large. The first two and "two terms of three, slow disks" (14 million worlds) take seconds to
+ * minutes, the others longer than anybody has waited yet: they end at `maxWorlds`, which then says so.
+ */
 export const LARGE_SCOPES: readonly Scope[] = [
   EARLY_READS,
   scope("one term of three, slow disks, a proposal, a crash", fresh(3, true), {
@@ -161,10 +164,10 @@ export const LARGE_SCOPES: readonly Scope[] = [
     lost: NO_HEARTBEATS,
     budget: { timeouts: 1, proposals: 1, crashes: 1 },
   }),
-  scope("elections of three, slow disks, two crashes", fresh(3, true), {
+  scope("two terms of three, slow disks", fresh(3, true), {
     firstCampaigner: 0,
-    lost: ["heartbeat", "append"],
-    budget: { timeouts: 2, crashes: 2 },
+    lost: NO_HEARTBEATS,
+    budget: { timeouts: 2 },
   }),
   scope("two terms of three, two proposals", fresh(3, false), {
     firstCampaigner: 0,
@@ -175,11 +178,6 @@ export const LARGE_SCOPES: readonly Scope[] = [
     firstCampaigner: 0,
     lost: NO_HEARTBEATS,
     budget: { timeouts: 2, proposals: 1, crashes: 1 },
-  }),
-  scope("two terms of three, slow disks", fresh(3, true), {
-    firstCampaigner: 0,
-    lost: NO_HEARTBEATS,
-    budget: { timeouts: 2 },
   }),
   scope("a fourth member joins three", [...fresh(3, false), joiner(4, false)], {
     led: true,
