@@ -24,6 +24,9 @@ export const PROMISE_FACTOR = 1.1;
 /** Leaders exist from this term on: term 1 is that of the bootstrap entry. */
 export const FIRST_ELECTED_TERM = 2;
 
+/** Most messages that wait for the disk; a disk that stands still must not cost memory without end. */
+export const MAX_HELD_MESSAGES = 4096;
+
 /** A follower's question for a read index that is on its way to the leader. */
 export interface RemoteRead {
   readonly requestId: number;
@@ -119,8 +122,12 @@ export class RaftState {
     this.outbox.push(message);
   }
 
-  /** Sends once everything that this member has changed so far is durable. */
+  /**
+   * Sends once everything that this member has changed so far is durable. Beyond the limit the message is dropped: it
+   * is an answer or a vote request, and its receiver asks or waits again, as after a loss on the way.
+   */
   hold(message: Message): void {
+    if (this.held.length + this.heldForBatch.length >= MAX_HELD_MESSAGES) return;
     this.held.push(message);
   }
 
