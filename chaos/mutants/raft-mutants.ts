@@ -272,16 +272,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     "if (!s.hasCommittedInTerm() || s.pendingConfIndex > s.applied)\n    return dropped(",
     "if (!s.hasCommittedInTerm())\n    return dropped(",
   ]),
-  mutant(
-    "change-before-own-commit",
-    "A new leader changes members before it has committed in its term (Ongaro 2015).",
-    [
-      F.membership,
-      "if (!s.hasCommittedInTerm() || s.pendingConfIndex > s.applied)\n    return dropped(",
-      "if (s.pendingConfIndex > s.applied)\n    return dropped(",
-    ],
-    [F.leader, "s.pendingConfIndex = s.log.lastIndex;\n  s.heartbeatDue", "s.heartbeatDue"],
-  ),
   mutant("learner-counted", "A learner's acknowledgement counts towards the majority.", [
     F.quorum,
     "const incoming = majorityReached(conf.voters, reached);",
@@ -292,11 +282,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     F.quorum,
     "if (conf.votersOutgoing.length === 0) return incoming;",
     "if (conf.votersOutgoing.length >= 0) return incoming;",
-  ]),
-  mutant("single-step-for-many", "Any number of voters may change in one simple step.", [
-    "src/raft/conf.ts",
-    "if (!change.joint && conf.voters.length > 0 && voterDifference(conf.voters, next.voters) > 1) {",
-    "if (!change.joint && conf.voters.length > 0 && voterDifference(conf.voters, next.voters) > 9) {",
   ]),
   mutant("joint-never-left", "Nobody leaves the joint configuration.", [
     F.membership,

@@ -277,6 +277,7 @@ function operate(world: World, fault: Fault): boolean {
     case "leaseChange": {
       const { electionTimeoutMs } = world.plan.config;
       const leaseMs = bits % 4 === 0 ? 0 : Math.floor((electionTimeoutMs * (30 + (bits % 171))) / 100);
+      if ((bits & 0x1000) !== 0) return operator.interfere(leaseMs);
       return operator.enqueue({ type: "lease", leaseMs });
     }
     default: {

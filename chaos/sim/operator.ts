@@ -99,6 +99,20 @@ export class Operator {
     return true;
   }
 
+  /**
+   * A second operator, who knows nothing of the first and does not wait: two changes at once, of which one must be
+   * refused. They change the lease only, so whichever is taken, no majority is at risk.
+   */
+  interfere(leaseMs: number): boolean {
+    const leader = this.#host.leader();
+    if (leader === undefined || this.#cancelled) return false;
+    for (const ms of [leaseMs, leaseMs + 1]) {
+      const request: Request = { type: "changeMembers", change: leaseChange(ms).change };
+      this.#host.submit(leader.slot, ++this.#lastRequest, request, this.#host.queue.now + 100);
+    }
+    return true;
+  }
+
   answered(answer: Answer): void {
     const waiting = this.#waiting;
     if (waiting === undefined || waiting.id !== answer.id) return;
