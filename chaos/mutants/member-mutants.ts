@@ -64,13 +64,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "member",
-    "lease-of-log-forgotten",
-    "A restarted member keeps still for the configured lease only, not for one in its log.",
-    ["open.ts", "let ms = Math.max(state.conf.leaseMs, log.snapshot?.conf.leaseMs ?? 0);", "let ms = 0;"],
-    ["open.ts", "ms = Math.max(ms, change.value.leaseMs ?? 0);", ""],
-  ),
-  mutant(
-    "member",
     "snapshot-loaded-before-record",
     "A received snapshot becomes the state before the log says so.",
     [
@@ -84,13 +77,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
       "if (install?.meta !== batch.snapshot) return;",
     ],
     ["storage.ts", "s.effects.installSnapshot = batch.snapshot;", ""],
-  ),
-  mutant(
-    "member",
-    "publish-pins-nothing",
-    "A member runs on under an identity that is pinned to another data directory.",
-    ["member.ts", "if (pinned !== 0n && pinned !== options.instance) {", "if (pinned === 1n) {"],
-    ["state.ts", "if (pinned !== 0n && pinned !== instance) this.fail(", "if (pinned === 1n) this.fail("],
   ),
   mutant("member", "slow-disk-keeps-leader", "A leader whose disk stands still goes on leading.", [
     "storage.ts",

@@ -152,21 +152,6 @@ export const LOG_MUTANTS: readonly Mutant[] = [
     "const to = Math.min(this.#committed, this.#persisted);",
     "const to = this.#committed;",
   ]),
-  mutant(
-    "old-term-acknowledgement",
-    "An acknowledgement of an older term counts in this one.",
-    [
-      F.raft,
-      `if (m.type === "append" || m.type === "heartbeat") {\n      reportPosition(s, m.from);`,
-      `if (m.type === "appendResponse" || m.type === "heartbeatResponse") {\n      return this.#stepThisTerm(m);\n` +
-        `    } else if (m.type === "append" || m.type === "heartbeat") {\n      reportPosition(s, m.from);`,
-    ],
-    [
-      F.leader,
-      "if (m.index > s.log.lastIndex) {",
-      "if (m.index > s.log.lastIndex) return OK;\n  if (m.index > s.log.lastIndex) {",
-    ],
-  ),
   mutant("check-quorum-off", "A leader that hears nobody stays leader.", [
     F.leader,
     "if (s.now - heardAt > s.options.electionTimeoutMs) {",
@@ -196,20 +181,6 @@ export const READ_MUTANTS: readonly Mutant[] = [
     "answerReader(s, reader, s.log.committed, false);\n",
   ]),
   mutant(
-    "read-joins-older-round",
-    "A reader is confirmed by a round that began before it came (etcd #20418).",
-    [
-      F.rounds,
-      "this.#waiting.push({ reader, round: this.#round + 1, index });",
-      "this.#waiting.push({ reader, round: Math.max(1, this.#confirmed), index });",
-    ],
-    [
-      F.leader,
-      "if (s.rounds.wantsRound()) beginRound(s);\n}\n\nfunction answerReader",
-      "confirmRounds(s);\n  beginRound(s);\n}\n\nfunction answerReader",
-    ],
-  ),
-  mutant(
     "lease-by-receive-time",
     "The lease runs from when the answers came, not from when the question left.",
     [
@@ -228,41 +199,21 @@ export const READ_MUTANTS: readonly Mutant[] = [
     "s.leaseGivenUp = true;\n  s.rounds.voidLease();\n",
     "",
   ]),
-  mutant(
-    "lease-kept-over-conf-change",
-    "A lease counted over the old configuration goes on in the new one.",
-    [F.membership, "s.rounds.voidLease();", ""],
-    [F.state, "this.pendingConfIndex <= this.applied &&\n      ", ""],
-  ),
-  mutant("lease-without-promise", "Every answer extends the lease, also one that promises nothing.", [
-    F.leader,
-    "if (m.promised && m.round > progress.promisedRound)",
-    "if (m.round > progress.promisedRound)",
-  ]),
   mutant("restart-forgets-promise", "A restarted member votes at once, whatever it promised before.", [
     F.state,
     "this.promiseUntil = deps.now + start.longestLeaseMs * PROMISE_FACTOR;",
     "this.promiseUntil = deps.now;",
   ]),
-  mutant("promise-before-term-durable", "A promise is given in a term that a crash would take back.", [
-    F.follower,
-    "|| s.durable.term < s.term) return false;",
-    ") return false;",
-  ]),
+  mutant(
+    "promise-not-kept",
+    "A member votes and campaigns while it is bound by a promise, once its leader seems gone.",
+    [F.election, "return s.hasLiveLeader() || s.now < s.promiseUntil;", "return s.hasLiveLeader();"],
+    [F.election, "if (s.now < s.promiseUntil) {", "if (s.now < s.promiseUntil - 60_000) {"],
+  ),
   mutant(
     "promise-without-margin",
     "The promise is as long as the lease: no room for clocks of different rates.",
     [F.state, "export const PROMISE_FACTOR = 1.1;", "export const PROMISE_FACTOR = 1.0;"],
-  ),
-  mutant(
-    "promise-not-kept-in-vote",
-    "A member votes while it is bound by a promise, once its leader seems gone.",
-    [F.election, "return s.hasLiveLeader() || s.now < s.promiseUntil;", "return s.hasLiveLeader();"],
-  ),
-  mutant(
-    "promise-not-kept-in-campaign",
-    "A member campaigns, and votes for itself, while it is bound by a promise.",
-    [F.election, "if (s.now < s.promiseUntil) {", "if (s.now < s.promiseUntil - 60_000) {"],
   ),
 ];
 
@@ -287,10 +238,5 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     F.membership,
     `if (s.role !== "leader" || !isJoint(s.conf) || s.transfer !== undefined) return;`,
     `if (s.role === "leader" || !isJoint(s.conf) || s.transfer !== undefined) return;`,
-  ]),
-  mutant("removed-leader-stays", "A leader that was removed goes on leading.", [
-    F.membership,
-    "if (!isVoter(s.conf, s.id)) stepDownRemoved(s);",
-    "",
   ]),
 ];
