@@ -14,7 +14,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   env: ["types:raft/types.ts"],
   pb: ["types:raft/types.ts", "protobufjs"],
   raft: [],
-  apply: ["pb", "types:raft"],
+  mvcc: ["types:pb/kv.ts"],
+  watch: ["mvcc", "pb"],
+  lease: ["types:mvcc"],
+  apply: ["pb", "mvcc", "watch", "lease", "types:raft"],
+  backend: ["types:raft", "level", "node:fs", "node:path", "node:zlib"],
   member: ["raft", "apply", "pb"],
   wal: ["pb", "types:raft", "node:zlib"],
   peer: ["pb", "types:raft"],
@@ -22,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Files that do I/O by design and so are outside the synchronous core of their folder. */
 const IO_FILES = new Set(["src/wal/writer.ts", "src/wal/lock.ts", "src/wal/directory.ts"]);
-const SYNCHRONOUS = ["base", "env", "pb", "raft", "apply", "member", "wal", "peer"];
+const SYNCHRONOUS = ["base", "env", "pb", "raft", "mvcc", "watch", "lease", "apply", "member", "wal", "peer"];
 const BANNED_WORDS = [
   ...["Date", "performance", "setTimeout", "setInterval", "setImmediate", "queueMicrotask"],
   ...["Math\\.random", "crypto", "process", "async", "await", "Promise"],
