@@ -1,2 +1,22 @@
 export { checkHistory } from "./check.ts";
 export type { History, LogWrite, Operation, OperationKind, Outcome, Rule, Verdict } from "./history.ts";
+export {
+  type Band,
+  type ClientRequest,
+  type ClientResponse,
+  type HashRecord,
+  isReadOnly,
+  isSerializable,
+  type KeepAliveRecord,
+  type KvHistory,
+  type KvOperation,
+  type LeaderBand,
+  type LeaseDump,
+  type LogRecord,
+  type MemberDump,
+  type OperationOutcome,
+  type WatchAnswer,
+  type WatchRecord,
+} from "./kv-history.ts";
+export { Model, type ModelChange, type ModelOutcome, type ModelView } from "./model.ts";
+export { compareBytes, doorProblem, latin1, MAX_TXN_OPS, sameKeyValue } from "./model-rules.ts";
