@@ -80,7 +80,8 @@ export interface StoreView {
   /**
    * History, for watchers that catch up: the change sets of revisions in [from, to] that touch the range, oldest
    * first, cut after the revision with which `maxChanges` examined changes are reached; `next` is where to go on
-   * (to + 1: done). Requires compactRevision < from (a compaction at `from - 1` or below), to <= revision.
+   * (to + 1: done). Requires compactRevision <= from, to <= revision. The changes *at* compactRevision are all still
+   * there, deletes included (each is the newest of its key at it), and watchers may start there (etcd #18089, #19179).
    */
   history(
     range: KeyRange,
