@@ -200,7 +200,7 @@ function historyOf(world: World): History {
     const decoded = decodeEnvelope(committed.entry.data);
     if (decoded.type === "refused") violate("history", `entry ${index} does not decode: ${decoded.reason}`);
     const { body, requestId } = decoded.value;
-    if (body.type === "publish") continue;
+    if (body.type === "publish" || body.type === "kv") continue;
     log.push({
       index,
       at: committed.at,

@@ -165,6 +165,7 @@ export class AppliedState {
       this.#advance(entry, OUTCOME[published]);
       return { type: "published", requestId, published };
     }
+    if (body.type === "kv") fail("a request of etcd's API for the registers", { index: entry.index });
     const result = this.#registers.apply(entry.index, body);
     this.#advance(entry, result.done ? OUTCOME.done : OUTCOME.notDone);
     return { type: "written", requestId, result };

@@ -1,6 +1,7 @@
 /** What a normal log entry carries. Later versions add bodies; the frame around them stays. */
 import { fail, LIMITS, unreachable } from "../base/index.ts";
 import { idProblem, textProblem, uintProblem } from "./check.ts";
+import { kvRequestProblem, readKvEntry, writeKvEntry } from "./kv-messages.ts";
 import {
   type Decoded,
   ENVELOPE_VERSION,
@@ -27,7 +28,7 @@ const WHAT = "entry envelope";
 const NO_REQUEST: RequestId = { instance: 0n, sequence: 0 };
 
 /** Number of the body's field in EntryEnvelope (raft.proto). */
-const BODY_FIELD = { put: 6, cas: 7, delete: 8, publish: 9 } as const satisfies Record<
+const BODY_FIELD = { put: 6, cas: 7, delete: 8, publish: 9, kv: 10 } as const satisfies Record<
   EntryBody["type"],
   number
 >;
@@ -71,6 +72,9 @@ function writeBody(w: Writer, body: EntryBody): void {
       return;
     case "delete":
       putText(w, 1, body.key);
+      return;
+    case "kv":
+      writeKvEntry(w, body.request);
       return;
     case "publish":
       putId(w, 1, body.member);
@@ -123,7 +127,8 @@ function readEnvelope(r: Reader): EntryEnvelope {
       case BODY_FIELD.put:
       case BODY_FIELD.cas:
       case BODY_FIELD.delete:
-      case BODY_FIELD.publish: {
+      case BODY_FIELD.publish:
+      case BODY_FIELD.kv: {
         refuseSecond(body !== undefined, "body");
         const outer = enter(r, tag, "body");
         body = readBody(r, field);
@@ -152,6 +157,7 @@ function readRequestId(r: Reader): RequestId {
 }
 
 function readBody(r: Reader, field: number): EntryBody {
+  if (field === BODY_FIELD.kv) return { type: "kv", request: readKvEntry(r) };
   if (field === BODY_FIELD.publish) return readPublish(r);
   let key = "";
   let expect: string | undefined;
@@ -216,6 +222,8 @@ function bodyProblem(body: EntryBody): string | undefined {
       );
     case "delete":
       return textProblem("key", body.key);
+    case "kv":
+      return kvRequestProblem(body.request);
     case "publish":
       return idProblem("member", body.member) ?? idProblem("instance", body.instance);
     default:

@@ -10,6 +10,29 @@ export {
 } from "./conf.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 export { decodeHello, encodeHello } from "./hello.ts";
+export {
+  type AnyRequest,
+  decodeKvRequest,
+  encodeKvRequest,
+  kvRequestProblem,
+  type RequestOf,
+} from "./kv-messages.ts";
+export {
+  type Answer,
+  decodeKvResponse,
+  encodeKvResponse,
+  type ResponseHeader,
+  type ResponseOf,
+} from "./kv-response.ts";
+export { MAX_TXN_DEPTH } from "./kv-txn.ts";
+export {
+  decodeEvent,
+  decodeKeyValue,
+  encodeEvent,
+  encodeKeyValue,
+  encodeWatchEvent,
+  keyValueSize,
+} from "./kv-value.ts";
 export { decodeMessage, encodeMessage } from "./message.ts";
 export { messageProblem } from "./message-check.ts";
 export { decodeSnapshotFrame, encodeSnapshotFrame } from "./snapshot-frame.ts";

@@ -4,6 +4,7 @@
  */
 import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
 import type { SnapshotMeta } from "../raft/types.ts";
+import type { KvRequest } from "./kv.ts";
 
 /** Version of the entry envelope, of the peer protocol, and of the log format, that this build writes. */
 export const ENVELOPE_VERSION = 1;
@@ -40,6 +41,8 @@ export type EntryBody =
       readonly value: string;
     }
   | { readonly type: "delete"; readonly key: string }
+  /** A request of etcd's API. Its bytes may be views of the entry's data. */
+  | { readonly type: "kv"; readonly request: KvRequest }
   /** A member announces its data directory's instance; the first one pins it (DESIGN §5). */
   | { readonly type: "publish"; readonly member: MemberId; readonly instance: InstanceId };
 

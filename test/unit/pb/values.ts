@@ -34,6 +34,8 @@ import type {
   SnapshotMeta,
 } from "../../../src/raft/types.ts";
 
+import { KV_CODECS, kvEntryProto, kvRequest } from "./kv-values.ts";
+
 const MAX_SAFE = Number.MAX_SAFE_INTEGER;
 
 /** Integers in [lo, hi]: small ones, ones around every varint length, the ends. */
@@ -230,6 +232,7 @@ const entryBody: fc.Arbitrary<EntryBody> = fc.oneof(
   }),
   fc.record({ type: fc.constant("delete" as const), key: text }),
   fc.record({ type: fc.constant("publish" as const), member: id, instance: id }),
+  fc.record({ type: fc.constant("kv" as const), request: kvRequest }),
 );
 
 const envelope: fc.Arbitrary<EntryEnvelope> = fc.record({
@@ -281,7 +284,9 @@ const frame: fc.Arbitrary<SnapshotFrame> = fc.oneof(
   }),
 );
 
-/** A type with its codec, its generator, and its message in raft.proto. */
+/**
+ * A type with its codec, its generator, and its message in raft.proto, or, after a dot, its message by package.
+ */
 export interface Codec<T> {
   readonly name: string;
   readonly proto: string;
@@ -390,6 +395,8 @@ function entryBodyProto(body: EntryBody): object {
       return { delete: { key: body.key } };
     case "publish":
       return { publish: { member: f(body.member), instance: f(body.instance) } };
+    case "kv":
+      return { kv: kvEntryProto(body.request) };
   }
 }
 
@@ -472,6 +479,7 @@ export const CODECS: readonly AnyCodec[] = [
     decode: decodeSnapshotFrame,
     toProto: frameProto,
   }),
+  ...KV_CODECS,
 ];
 
 /** Hex of bytes and back, for tables. */
