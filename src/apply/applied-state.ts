@@ -1,6 +1,6 @@
 /**
- * Everything that entries build up, applied in log order: registers, requests seen, member records, the configuration
- * and a running hash. A function of the entries and nothing else: no clock, no chance, no option of this member may
+ * Everything that entries build up, applied in log order: the key-value state, registers, requests seen, member
+ * records, the configuration and a running hash. A function of the entries and nothing else: no clock, no chance, no option of this member may
  * reach it, or members that applied the same entries would differ.
  *
  * The hash chains (index, term, type, data, outcome) of every entry, so equal applied index means equal hash on all
@@ -8,10 +8,16 @@
  * comparison and finds an entry applied twice, skipped, or with another outcome at the first index where it happened.
  */
 import { fail, finishHash, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
-import type { BackendState } from "../env/index.ts";
+import type { BackendState, RecordReader } from "../env/index.ts";
 import { decodeEnvelope, type EntryEnvelope, type RequestId } from "../pb/index.ts";
+import type { KvRequest } from "../pb/kv.ts";
 import type { ConfState, Entry } from "../raft/types.ts";
+import { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
+import { hashOutcome } from "./kv/outcome-hash.ts";
+import { DEFAULT_QUOTA_BYTES } from "./kv/quota.ts";
+import type { ChangeListener, KvOutcome } from "./kv/types.ts";
 import { MemberRecords, type Published } from "./member-records.ts";
+import { Overlay } from "./overlay.ts";
 import {
   HASH_RECORD,
   type Loaded,
@@ -29,6 +35,12 @@ export type Applied =
   /** The no-op of a new leader. */
   | { readonly type: "noop" }
   | { readonly type: "written"; readonly requestId: RequestId; readonly result: WriteResult }
+  /** A request of etcd's API, done or refused. */
+  | {
+      readonly type: "kv";
+      readonly requestId: RequestId;
+      readonly outcome: Exclude<KvOutcome, { type: "fatal" }>;
+    }
   | { readonly type: "published"; readonly requestId: RequestId; readonly published: Published }
   /**
    * The request was applied before, or is older than what is remembered; nothing was changed. Nobody can be given an
@@ -37,18 +49,41 @@ export type Applied =
    */
   | { readonly type: "duplicate"; readonly requestId: RequestId }
   /**
-   * The entry cannot be understood. It was not applied and the state is as before. Every member of this build says
-   * so at the same index; skipping it instead would make this member differ, without a word, from one that can read
-   * it.
+   * The entry cannot be understood, or a record that it rests on is damaged on this disk. The member must stop. In the
+   * first case the state is as before, and every member of this build says so at the same index; skipping the entry
+   * instead would make this member differ, without a word, from one that can read it. In the second the state in
+   * memory may be half changed, and nothing of it may reach the backend.
    */
   | { readonly type: "fatal"; readonly reason: string };
 
 /** The part of an entry's outcome that goes into the hash. */
-const OUTCOME = { noop: 1, done: 2, notDone: 3, duplicate: 4, pinned: 5, known: 6, refused: 7 } as const;
+const OUTCOME = {
+  noop: 1,
+  done: 2,
+  notDone: 3,
+  duplicate: 4,
+  pinned: 5,
+  known: 6,
+  refused: 7,
+  kv: 8,
+} as const;
 
 const TYPE_CODE = { normal: 1, conf: 2 } as const;
 const NOOP: Applied = { type: "noop" };
 const HASH_BYTES = 4;
+const NOBODY: ChangeListener = { changed: () => undefined, compacted: () => undefined };
+
+export interface AppliedOptions {
+  /**
+   * Where records of the key-value state are read that are durable; `batchDurable` says when a batch has come there.
+   * undefined: they are kept in memory.
+   */
+  readonly below?: RecordReader;
+  /** Who is told of changes; undefined: nobody. */
+  readonly listener?: ChangeListener;
+  /** Bound of the logical size, bytes; Infinity: none. Replicated: it must be the same on all members. */
+  readonly quotaBytes?: number;
+}
 
 export class AppliedState {
   readonly #registers = new RegisterMap();
@@ -58,21 +93,30 @@ export class AppliedState {
   #term: number;
   #conf: ConfState;
   #hash = 0;
+  readonly #overlay: Overlay;
+  /** What is durable, if nobody else keeps it; undefined: `AppliedOptions.below` does. */
+  readonly #memory: Map<string, Uint8Array> | undefined;
+  readonly #quotaBytes: number;
+  #kv: KvStateOfMember | undefined;
 
-  private constructor(state: BackendState) {
+  private constructor(state: BackendState, options: AppliedOptions) {
     this.#index = state.index;
     this.#term = state.term;
     this.#conf = state.conf;
+    this.#memory = options.below === undefined ? new Map() : undefined;
+    this.#overlay = new Overlay(options.below ?? this.#memory ?? new Map());
+    this.#quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES;
   }
 
   /** Builds the state from what a backend holds, or says why its records cannot be trusted. */
   static load(
     state: BackendState,
+    options: AppliedOptions = {},
   ):
     | { readonly type: "ok"; readonly state: AppliedState }
     | { readonly type: "refused"; readonly reason: string } {
-    const applied = new AppliedState(state);
-    const loaded = applied.#load(state);
+    const applied = new AppliedState(state, options);
+    const loaded = applied.#load(state, options.listener ?? NOBODY);
     return loaded.type === "ok" ? { type: "ok", state: applied } : loaded;
   }
 
@@ -102,6 +146,16 @@ export class AppliedState {
 
   get(key: string): Register | undefined {
     return this.#registers.get(key);
+  }
+
+  /** The keys, leases and alarms. Read it freely; what changes its answers comes only through the log. */
+  get kv(): KvStateOfMember {
+    return this.#kv ?? fail("the state is not loaded");
+  }
+
+  /** Bytes of key-value records that are not known to be durable. */
+  get undurableBytes(): number {
+    return this.#overlay.bytes;
   }
 
   /** Whether the request was applied, or is too old to tell. */
@@ -136,9 +190,18 @@ export class AppliedState {
     this.#advance(entry, hashConf(conf));
   }
 
-  /** The records changed since the last call, for the backend batch at `index`. The hash is always among them. */
+  /**
+   * The records changed since the last call, for the backend batch at `index`. The hash is always among them.
+   *
+   * @throws AssertionError with `AppliedOptions.below`, while the batch before is not durable
+   */
   takeChanges(): RecordChanges {
-    const changes: RecordChanges = { puts: [], deletes: [] };
+    const changes = this.#overlay.take();
+    if (this.#memory !== undefined) {
+      for (const name of changes.deletes) this.#memory.delete(name);
+      for (const [name, bytes] of changes.puts) this.#memory.set(name, bytes);
+      this.#overlay.durable();
+    }
     this.#registers.takeChanges(changes);
     this.#requests.takeChanges(changes);
     this.#members.takeChanges(changes);
@@ -148,9 +211,15 @@ export class AppliedState {
     return changes;
   }
 
+  /** The changes of the last `takeChanges` are durable, and readable from `AppliedOptions.below`. */
+  batchDurable(): void {
+    if (this.#memory === undefined) this.#overlay.durable();
+  }
+
   /** @throws AssertionError */
   checkInvariants(): void {
     this.#requests.checkInvariants();
+    this.#overlay.checkInvariants();
     if (this.#index === 0 && this.#registers.size > 0) fail("registers before the first entry");
   }
 
@@ -165,10 +234,19 @@ export class AppliedState {
       this.#advance(entry, OUTCOME[published]);
       return { type: "published", requestId, published };
     }
-    if (body.type === "kv") fail("a request of etcd's API for the registers", { index: entry.index });
+    if (body.type === "kv") return this.#applyKv(entry, requestId, body.request);
     const result = this.#registers.apply(entry.index, body);
     this.#advance(entry, result.done ? OUTCOME.done : OUTCOME.notDone);
     return { type: "written", requestId, result };
+  }
+
+  #applyKv(entry: Entry, requestId: RequestId, request: KvRequest): Applied {
+    const outcome = this.kv.apply(request, { index: entry.index, quotaBytes: this.#quotaBytes });
+    if (outcome.type === "fatal") {
+      return { type: "fatal", reason: `entry ${entry.index} cannot be applied: ${outcome.reason}` };
+    }
+    this.#advance(entry, mixHash(OUTCOME.kv, hashOutcome(outcome)));
+    return { type: "kv", requestId, outcome };
   }
 
   #mustBeNext(entry: Entry, type: Entry["type"]): void {
@@ -189,10 +267,14 @@ export class AppliedState {
     this.#term = entry.term;
   }
 
-  #load(state: BackendState): Loaded {
+  #load(state: BackendState, listener: ChangeListener): Loaded {
     const requests = new Map<string, Uint8Array>();
     let hashFound = false;
     for (const [name, bytes] of state.records) {
+      if (isKvRecord(name)) {
+        this.#memory?.set(name, bytes);
+        continue;
+      }
       let loaded: Loaded;
       switch (name[0]) {
         case REGISTER_PREFIX:
@@ -221,8 +303,23 @@ export class AppliedState {
         reason: hashFound ? "records before the first entry" : `no hash record at index ${state.index}`,
       };
     }
+    const kv = loadKv(state.records, this.#overlay, listener);
+    if (kv.type === "refused") return kv;
+    this.#kv = kv.state;
     return this.#requests.load(requests);
   }
+}
+
+function loadKv(
+  records: ReadonlyMap<string, Uint8Array>,
+  overlay: Overlay,
+  listener: ChangeListener,
+): ReturnType<KvLoader["finish"]> {
+  const loader = new KvLoader(overlay, listener);
+  for (const name of [...records.keys()].filter(isKvRecord).sort()) {
+    loader.add(name, records.get(name) ?? fail("a record is gone", { name }));
+  }
+  return loader.finish();
 }
 
 function malformed(name: string): Loaded {

@@ -1,5 +1,22 @@
-export { type Applied, AppliedState } from "./applied-state.ts";
+export { type Applied, type AppliedOptions, AppliedState } from "./applied-state.ts";
+export { ALARM_PREFIX, type Alarm, Alarms, WHOLE_CLUSTER } from "./kv/alarms.ts";
+export { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
+export { KvState, type Leases } from "./kv/kv-state.ts";
+export { costOf, DEFAULT_QUOTA_BYTES } from "./kv/quota.ts";
+export type { ReadJob } from "./kv/reads.ts";
+export { DEFAULT_REQUEST_LIMITS, type RequestLimits, requestProblem } from "./kv/request-problem.ts";
+export { isReadOnlyTxn, isSerializableTxn } from "./kv/txn.ts";
+export type {
+  ChangeListener,
+  KvContext,
+  KvOutcome,
+  KvStore,
+  Outcome,
+  RangeOutcome,
+  TxnOutcome,
+} from "./kv/types.ts";
 export { isInConf, MemberRecords, membersOf, type Published } from "./member-records.ts";
+export { Overlay } from "./overlay.ts";
 export type { RecordChanges } from "./records.ts";
 export { type Register, RegisterMap, type WriteBody, type WriteResult } from "./register-map.ts";
 export { MAX_SEEN_INSTANCES, RequestsSeen, SEEN_WINDOW } from "./requests-seen.ts";

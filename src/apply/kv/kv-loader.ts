@@ -1,0 +1,99 @@
+/** The key-value state from its records: store, leases, alarms, and which keys hang on which lease. */
+import { fail, hex } from "../../base/index.ts";
+import type { Records } from "../../env/index.ts";
+import { LEASE_PREFIX, Lessor, type LessorOptions } from "../../lease/index.ts";
+import { CHANGE_PREFIX, FLOOR_RECORD, Store, VALUE_PREFIX } from "../../mvcc/index.ts";
+import { ALARM_PREFIX, Alarms } from "./alarms.ts";
+import { KvState } from "./kv-state.ts";
+import type { ChangeListener } from "./types.ts";
+
+/** Keys looked at in one go while leases get their keys back. */
+const KEYS_PER_SLICE = 1024;
+
+/** The state as a member has it. */
+export type KvStateOfMember = KvState<Store, Lessor>;
+
+/** Whether a record of this name belongs to the key-value state. Those of values are kept and never loaded. */
+export function isKvRecord(name: string): boolean {
+  const prefix = name[0];
+  return (
+    prefix === CHANGE_PREFIX ||
+    prefix === VALUE_PREFIX ||
+    prefix === LEASE_PREFIX ||
+    prefix === ALARM_PREFIX ||
+    name === FLOOR_RECORD
+  );
+}
+
+export class KvLoader {
+  readonly #listener: ChangeListener;
+  readonly #store: ReturnType<typeof Store.loader>;
+  readonly #leases: ReturnType<typeof Lessor.loader>;
+  readonly #alarms: Alarms;
+  #problem: string | undefined;
+
+  /** @param records where the state reads and writes from now on. They must hold what is added here. */
+  constructor(records: Records, listener: ChangeListener, leaseOptions: LessorOptions = {}) {
+    this.#listener = listener;
+    this.#store = Store.loader(records);
+    this.#leases = Lessor.loader(records, leaseOptions);
+    this.#alarms = new Alarms(records);
+  }
+
+  /** Takes the next record, in order of name. Records of values may be left out. */
+  add(name: string, bytes: Uint8Array): void {
+    switch (name[0]) {
+      case VALUE_PREFIX:
+        return;
+      case CHANGE_PREFIX:
+      case FLOOR_RECORD:
+        this.#store.add(name, bytes);
+        return;
+      case LEASE_PREFIX:
+        this.#leases.add(name, bytes);
+        return;
+      case ALARM_PREFIX:
+        this.#problem ??= this.#alarms.load(name, bytes);
+        return;
+      default:
+        fail("not a record of the key-value state", { name });
+    }
+  }
+
+  /** The state, or why its records cannot be trusted, naming one of them. */
+  finish():
+    | { readonly type: "ok"; readonly state: KvStateOfMember }
+    | { readonly type: "refused"; readonly reason: string } {
+    const store = this.#store.finish();
+    if (store.type === "refused") return store;
+    const leases = this.#leases.finish();
+    if (leases.type === "refused") return leases;
+    const problem = this.#problem ?? attachAll(store.store, leases.lessor);
+    if (problem !== undefined) return { type: "refused", reason: problem };
+    const parts = {
+      store: store.store,
+      leases: leases.lessor,
+      alarms: this.#alarms,
+      listener: this.#listener,
+    };
+    return { type: "ok", state: new KvState(parts) };
+  }
+}
+
+/** Tells the leases which keys hang on them. What is wrong, or undefined. */
+function attachAll(store: Store, lessor: Lessor): string | undefined {
+  let key = new Uint8Array(1);
+  const rangeEnd = new Uint8Array(1);
+  for (;;) {
+    const { metas } = store.resolve({ key, rangeEnd }, 0, KEYS_PER_SLICE);
+    for (const meta of metas) {
+      if (meta.lease === 0n || lessor.attach(meta.lease, meta.key)) continue;
+      const id = hex(BigInt.asUintN(64, meta.lease));
+      return `revision ${meta.modRevision}.${meta.sub} puts its key on lease ${id}, and there is no record of it`;
+    }
+    const last = metas[metas.length - 1];
+    if (last === undefined || metas.length < KEYS_PER_SLICE) return undefined;
+    key = new Uint8Array(last.key.length + 1);
+    key.set(last.key);
+  }
+}
