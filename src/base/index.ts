@@ -1,5 +1,6 @@
 export { AssertionError, assert, fail, unreachable } from "./assert.ts";
 export { bytesOf, concatBytes, EMPTY_BYTES, equalBytes, textOf } from "./bytes.ts";
+export { crc32c } from "./crc32c.ts";
 export { CODE, type Code, ERR, type KvError } from "./errors.ts";
 export { finishHash, mixHash, mixHashBytes, mixHashNumber, mixHashText } from "./hash.ts";
 export { Heap } from "./heap.ts";

@@ -1,0 +1,204 @@
+/**
+ * Key IDs in order of key: a list of blocks of IDs. Two binary searches find a key, one over the first keys of the
+ * blocks and one inside a block; keys themselves are compared where they lie.
+ *
+ * A key stays here while it has a row, also while its newest row is a delete: such a key is *absent*, one whose newest
+ * row is a put is *present*. Each block counts its present keys, so counting a range costs two searches and a sum over
+ * blocks.
+ *
+ * (A B+tree would make the insertion of a block logarithmic. Here it moves one pointer per block behind it: with a
+ * hundred million keys 400,000 pointers once in 250 insertions.)
+ */
+import { fail } from "../base/index.ts";
+import type { KeyTable } from "./keys.ts";
+import type { KeyRange } from "./types.ts";
+
+const BLOCK_KEYS = 512;
+/** Below this a block is merged with its neighbour if both together fill at most MERGED_KEYS. */
+const SPARSE_KEYS = 128;
+const MERGED_KEYS = 384;
+
+export interface IndexBlock {
+  readonly ids: Uint32Array;
+  size: number;
+  /** Number of present keys. */
+  present: number;
+  /** No key of the block has a revision above this. Invariant: >= main of every newest row. */
+  newest: number;
+}
+
+/** A place in the index: `slot` may equal the size of its block, and then means the beginning of the next. */
+export interface Place {
+  block: number;
+  slot: number;
+}
+
+export class KeyIndex {
+  readonly #keys: KeyTable;
+  readonly #isPresent: (id: number) => boolean;
+  readonly #blocks: IndexBlock[] = [];
+  /** Where the last `find` ended: the key, or where it would go. */
+  #block = 0;
+  #slot = 0;
+
+  /** @param isPresent whether the newest row of a key is a put; asked when a block is split. */
+  constructor(keys: KeyTable, isPresent: (id: number) => boolean) {
+    this.#keys = keys;
+    this.#isPresent = isPresent;
+  }
+
+  /** In order; for reading. No block is empty. */
+  get blocks(): readonly IndexBlock[] {
+    return this.#blocks;
+  }
+
+  /** The block in which the last `find` or `insert` ended. */
+  get foundBlock(): IndexBlock {
+    return this.#blocks[this.#block] as IndexBlock;
+  }
+
+  /** The ID of a key; -1: it is not here. Either way `insert` may follow, and `foundBlock` after a hit. */
+  find(key: Uint8Array): number {
+    const keys = this.#keys;
+    const blocks = this.#blocks;
+    // Invariant of both searches: everything below lo is <= key, everything from hi on is > key.
+    let [lo, hi, knownLo, knownHi] = [0, blocks.length, 0, 0];
+    while (lo < hi) {
+      const middle = (lo + hi) >>> 1;
+      const first = (blocks[middle] as IndexBlock).ids[0] as number;
+      const order = keys.compare(key, first, Math.min(knownLo, knownHi));
+      if (order === 0) return this.#stop(middle, 0, first);
+      if (order > 0) {
+        lo = middle + 1;
+        knownLo = keys.matched;
+      } else {
+        hi = middle;
+        knownHi = keys.matched;
+      }
+    }
+    if (lo === 0) return this.#stop(0, 0, -1);
+    const at = lo - 1;
+    const block = blocks[at] as IndexBlock;
+    let [low, high] = [1, block.size];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const id = block.ids[middle] as number;
+      const order = keys.compare(key, id, Math.min(knownLo, knownHi));
+      if (order === 0) return this.#stop(at, middle, id);
+      if (order > 0) {
+        low = middle + 1;
+        knownLo = keys.matched;
+      } else {
+        high = middle;
+        knownHi = keys.matched;
+      }
+    }
+    return this.#stop(at, low, -1);
+  }
+
+  /** Puts an ID where the last `find` missed its key. It is absent until told otherwise. */
+  insert(id: number): void {
+    let block = this.#blocks[this.#block];
+    if (block === undefined) {
+      block = emptyBlock();
+      this.#blocks.push(block);
+    }
+    if (block.size === BLOCK_KEYS) block = this.#split(block);
+    block.ids.copyWithin(this.#slot + 1, this.#slot, block.size);
+    block.ids[this.#slot] = id;
+    block.size++;
+  }
+
+  /** Takes out the ID that the last `find` found; its key is absent. */
+  removeFound(): void {
+    const at = this.#block;
+    const block = this.#blocks[at] as IndexBlock;
+    block.ids.copyWithin(this.#slot, this.#slot + 1, block.size);
+    block.size--;
+    if (block.size === 0) this.#blocks.splice(at, 1);
+    else if (block.size < SPARSE_KEYS && !this.#maybeMerge(at)) this.#maybeMerge(at - 1);
+  }
+
+  /** The first and the last place of a range, half open; undefined: it is empty. Not for single keys. */
+  bounds(range: KeyRange): { readonly lo: Place; readonly hi: Place } | undefined {
+    const { key, rangeEnd } = range;
+    this.find(key);
+    const lo = { block: this.#block, slot: this.#slot };
+    if (isOpenEnd(rangeEnd)) return { lo, hi: { block: this.#blocks.length, slot: 0 } };
+    this.find(rangeEnd);
+    const hi = { block: this.#block, slot: this.#slot };
+    const isEmpty = hi.block < lo.block || (hi.block === lo.block && hi.slot <= lo.slot);
+    return isEmpty ? undefined : { lo, hi };
+  }
+
+  /** @throws AssertionError */
+  checkInvariants(): void {
+    let before: Uint8Array | undefined;
+    let count = 0;
+    this.#blocks.forEach((block, at) => {
+      if (block.size === 0 || block.size > BLOCK_KEYS)
+        fail("size of an index block", { at, size: block.size });
+      for (let slot = 0; slot < block.size; slot++) {
+        const id = block.ids[slot] as number;
+        if (before !== undefined && this.#keys.compare(before, id, 0) >= 0)
+          fail("index out of order", { id });
+        before = this.#keys.bytes(id);
+        count++;
+      }
+    });
+    if (count !== this.#keys.size) fail("index and keys", { index: count, keys: this.#keys.size });
+  }
+
+  #stop(block: number, slot: number, id: number): number {
+    this.#block = block;
+    this.#slot = slot;
+    return id;
+  }
+
+  /** Splits the full block of the last `find`; returns the half that its place is in. */
+  #split(block: IndexBlock): IndexBlock {
+    // Keys that come in order fill their blocks: an append opens a block of its own.
+    const isAppend = this.#slot === BLOCK_KEYS && this.#block === this.#blocks.length - 1;
+    const kept = isAppend ? BLOCK_KEYS : BLOCK_KEYS >>> 1;
+    const upper = emptyBlock();
+    upper.ids.set(block.ids.subarray(kept));
+    upper.size = BLOCK_KEYS - kept;
+    upper.newest = block.newest;
+    upper.present = this.#presentIn(upper);
+    block.size = kept;
+    block.present -= upper.present;
+    this.#blocks.splice(this.#block + 1, 0, upper);
+    if (this.#slot < kept) return block;
+    this.#block++;
+    this.#slot -= kept;
+    return upper;
+  }
+
+  #presentIn(block: IndexBlock): number {
+    let present = 0;
+    for (let slot = 0; slot < block.size; slot++) if (this.#isPresent(block.ids[slot] as number)) present++;
+    return present;
+  }
+
+  /** Merges block `at` with the one behind it, if both are there and fit. */
+  #maybeMerge(at: number): boolean {
+    const block = this.#blocks[at];
+    const next = this.#blocks[at + 1];
+    if (block === undefined || next === undefined || block.size + next.size > MERGED_KEYS) return false;
+    block.ids.set(next.ids.subarray(0, next.size), block.size);
+    block.size += next.size;
+    block.present += next.present;
+    block.newest = Math.max(block.newest, next.newest);
+    this.#blocks.splice(at + 1, 1);
+    return true;
+  }
+}
+
+/** Whether a range goes on to the last key. */
+export function isOpenEnd(rangeEnd: Uint8Array): boolean {
+  return rangeEnd.length === 1 && rangeEnd[0] === 0;
+}
+
+function emptyBlock(): IndexBlock {
+  return { ids: new Uint32Array(BLOCK_KEYS), size: 0, present: 0, newest: 0 };
+}

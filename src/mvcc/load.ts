@@ -1,0 +1,141 @@
+/**
+ * The store from its records, in order of name, values unread. Every record is believed only if its seal is right and
+ * it can follow those before it: above the floor revisions have no gap and versions count up by one. Below it a
+ * deletion may have been cut short by a crash, and anything that was there can be missing.
+ */
+
+import type { Records } from "../env/index.ts";
+import { NONE } from "./keys.ts";
+import {
+  CHANGE_PREFIX,
+  type ChangeRecord,
+  decodeChange,
+  decodeFloor,
+  FLOOR_RECORD,
+  type Refused,
+  revisionOfName,
+} from "./records.ts";
+import { FIRST_REVISION, StoreState } from "./state.ts";
+
+export class StateLoader {
+  readonly #state: StoreState;
+  #refused: Refused | undefined;
+  #hasFloor = false;
+  #main = FIRST_REVISION;
+  #sub = 0;
+
+  constructor(records: Records) {
+    this.#state = new StoreState(records);
+  }
+
+  /** Takes the next record `c` or `i`. After the first that is refused the others are passed over. */
+  add(name: string, bytes: Uint8Array): void {
+    if (this.#refused !== undefined) return;
+    const problem = name[0] === CHANGE_PREFIX ? this.#addChange(name, bytes) : this.#addFloor(name, bytes);
+    if (problem !== undefined) this.#refuse(name, problem);
+  }
+
+  /** The state, or why it cannot be trusted, naming the record. */
+  finish(): { readonly type: "ok"; readonly state: StoreState } | Refused {
+    const state = this.#state;
+    // The newest change is never compacted away, so a floor above it means that changes are missing.
+    if (state.compactRevision > this.#main) {
+      this.#refuse(
+        FLOOR_RECORD,
+        `its floor is ${state.compactRevision}, but the last change is of revision ${this.#main}`,
+      );
+    }
+    if (this.#refused !== undefined) return this.#refused;
+    state.revision = this.#main;
+    state.logicalBytes = 0;
+    state.eachRow(0, this.#main, (row) => {
+      if (state.isKept(row, state.compactRevision)) state.logicalBytes += state.rowBytes(row);
+      return true;
+    });
+    return { type: "ok", state };
+  }
+
+  #refuse(name: string, problem: string): void {
+    this.#refused ??= { type: "refused", reason: `record ${JSON.stringify(name)} is refused: ${problem}` };
+  }
+
+  #addFloor(name: string, bytes: Uint8Array): string | undefined {
+    if (name !== FLOOR_RECORD) return "the store has no record of this name";
+    if (this.#hasFloor || this.#state.rows.size > 0) return "it is out of order";
+    const decoded = decodeFloor(bytes);
+    if (decoded.type === "refused") return decoded.reason;
+    this.#hasFloor = true;
+    this.#state.compactRevision = decoded.value.compactRevision;
+    this.#state.physical = decoded.value.physical;
+    return undefined;
+  }
+
+  #addChange(name: string, bytes: Uint8Array): string | undefined {
+    const revision = revisionOfName(name);
+    if (revision === undefined) return "its name is no revision";
+    const { main, sub } = revision;
+    const misplaced = this.#placeProblem(main, sub);
+    if (misplaced !== undefined) return misplaced;
+    const decoded = decodeChange(main, sub, bytes);
+    if (decoded.type === "refused") return decoded.reason;
+    return this.#append(main, sub, decoded.value);
+  }
+
+  /** Why a change cannot follow the last one. */
+  #placeProblem(main: number, sub: number): string | undefined {
+    const { compactRevision, rows } = this.#state;
+    const isFirst = rows.size === 0;
+    const isAfter = main > this.#main || (main === this.#main && !isFirst && sub > this.#sub);
+    if (!isAfter) return `it is out of order, after revision ${this.#main}.${this.#sub}`;
+    if (main <= compactRevision) return undefined;
+    const expected =
+      sub === 0
+        ? main === Math.max(this.#main, compactRevision, FIRST_REVISION) + 1
+        : main === this.#main && sub === this.#sub + 1;
+    return expected ? undefined : `the change before it is missing, the last is ${this.#main}.${this.#sub}`;
+  }
+
+  #append(main: number, sub: number, change: ChangeRecord): string | undefined {
+    const state = this.#state;
+    let id = state.index.find(change.key);
+    const older = id < 0 ? NONE : state.keys.newest(id);
+    const problem = this.#chainProblem(main, older, change);
+    if (problem !== undefined) return problem;
+    if (id < 0) {
+      id = state.keys.add(change.key);
+      state.index.insert(id);
+    }
+    const block = state.index.foundBlock;
+    const wasPresent = older !== NONE && !state.rows.isDelete(older);
+    const { createRevision, version, leaseLow, leaseHigh, valueBytes } = change;
+    state.append({ main, sub, key: id, createRevision, version, leaseLow, leaseHigh, valueBytes });
+    block.newest = main;
+    block.present += (change.isPut ? 1 : 0) - (wasPresent ? 1 : 0);
+    this.#main = main;
+    this.#sub = sub;
+    return undefined;
+  }
+
+  /** Why a change cannot follow the last one of its key. */
+  #chainProblem(main: number, older: number, change: ChangeRecord): string | undefined {
+    const { rows, compactRevision } = this.#state;
+    const before = older === NONE || rows.isDelete(older) ? 0 : rows.version(older);
+    const created = before === 0 ? 0 : rows.createRevision(older);
+    const { isPut, version, createRevision } = change;
+    if (isPut && version === 1 && createRevision !== main)
+      return "a first version was created by another revision";
+    if (main <= compactRevision) {
+      if (!isPut || before === 0) return undefined;
+      if (createRevision === created)
+        return version > before ? undefined : `version ${version} follows ${before}`;
+      return createRevision >= rows.main(older)
+        ? undefined
+        : "its key was created anew before it was deleted";
+    }
+    if (!isPut) return before > 0 ? undefined : "it deletes what is not there";
+    if (version !== before + 1) return `version ${version} follows ${before}`;
+    return before === 0 || createRevision === created
+      ? undefined
+      : "its createRevision is not that of its key";
+  }
+}
