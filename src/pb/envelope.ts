@@ -22,7 +22,16 @@ import {
   refuseSecond,
   skipField,
 } from "./wire-read.ts";
-import { begin, finish, open, putId, putPresentText, putText, putUint, type Writer } from "./wire-write.ts";
+import {
+  begin,
+  finishLogged,
+  open,
+  putId,
+  putPresentText,
+  putText,
+  putUint,
+  type Writer,
+} from "./wire-write.ts";
 
 const WHAT = "entry envelope";
 const NO_REQUEST: RequestId = { instance: 0n, sequence: 0 };
@@ -34,7 +43,7 @@ const BODY_FIELD = { put: 6, cas: 7, delete: 8, publish: 9, kv: 10 } as const sa
 >;
 
 /**
- * The bytes are the caller's.
+ * The bytes may share their ArrayBuffer with those of entries made just before and after.
  * @throws AssertionError when a field is out of range or the whole exceeds LIMITS.maxEntryBytes: whoever
  *   takes a request from a client checks its size before
  */
@@ -56,7 +65,7 @@ export function encodeEnvelope(envelope: EntryEnvelope): Uint8Array {
   open(w, BODY_FIELD[envelope.body.type]);
   writeBody(w, envelope.body);
   w.ldelim();
-  return finish(w, WHAT, LIMITS.maxEntryBytes);
+  return finishLogged(w, WHAT, LIMITS.maxEntryBytes);
 }
 
 function writeBody(w: Writer, body: EntryBody): void {
@@ -86,7 +95,8 @@ function writeBody(w: Writer, body: EntryBody): void {
 }
 
 /**
- * Refuses a newer version by name. An empty entry has no envelope: it is a new leader's no-op, not asked
+ * Refuses a newer version by name. Keys and values of a request may be views of `bytes`, that is of the log: who keeps
+ * one for longer copies it. An empty entry has no envelope: it is a new leader's no-op, not asked
  * here.
  */
 export function decodeEnvelope(bytes: Uint8Array): Decoded<EntryEnvelope> {

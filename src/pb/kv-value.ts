@@ -7,7 +7,7 @@ import type { Event, KeyValue } from "./kv.ts";
 import { longSize, putLong, readBlob, readEnum, readInt64, readLong } from "./kv-wire.ts";
 import type { Decoded } from "./types.ts";
 import { decodeWith, enter, leave, type Reader, Refusal, skipField } from "./wire-read.ts";
-import { openSized, putBytes, putUint, varintSize, type Writer } from "./wire-write.ts";
+import { eventPart, openSized, putBytes, putUint, varintSize, type Writer } from "./wire-write.ts";
 
 const EVENT_DELETE = 1;
 /** Number of `events` in WatchResponse. */
@@ -27,17 +27,17 @@ export function encodeKeyValue(kv: KeyValue): Uint8Array {
   return filled(cursor);
 }
 
-/** The bytes are the caller's. @throws AssertionError when a number is not a safe integer >= 0 */
+/** The bytes may share their ArrayBuffer with those of other events. @throws as encodeKeyValue */
 export function encodeEvent(event: Event): Uint8Array {
-  const cursor = { bytes: new Uint8Array(eventSize(event)), at: 0 };
+  const cursor = { bytes: eventPart(eventSize(event)), at: 0 };
   writeEvent(cursor, event);
   return filled(cursor);
 }
 
-/** The event with tag and length of WatchResponse.events: such arrays in a row are that field of the response. */
+/** As encodeEvent, with tag and length of WatchResponse.events: such arrays in a row are that field of a response. */
 export function encodeWatchEvent(event: Event): Uint8Array {
   const size = eventSize(event);
-  const cursor = { bytes: new Uint8Array(1 + varintSize(size) + size), at: 0 };
+  const cursor = { bytes: eventPart(1 + varintSize(size) + size), at: 0 };
   writeTag(cursor, WATCH_EVENTS, 2);
   writeVarint(cursor, size);
   writeEvent(cursor, event);
@@ -73,8 +73,11 @@ function blobSize(bytes: Uint8Array): number {
   return bytes.length === 0 ? 0 : 1 + varintSize(bytes.length) + bytes.length;
 }
 
+/** Everything is measured before it is written, so this is where a number is judged. */
 function uintSize(value: number): number {
-  return value === 0 ? 0 : 1 + varintSize(value);
+  if (value === 0) return 0;
+  if (!Number.isSafeInteger(value) || value < 0) fail("not a revision or a version", { value });
+  return 1 + varintSize(value);
 }
 
 function writeEvent(c: Cursor, event: Event): void {
@@ -152,7 +155,7 @@ export function putKeyValue(w: Writer, field: number, kv: KeyValue): void {
   if (w.len - begun !== size) fail("computed size is not what was written", { size, written: w.len - begun });
 }
 
-/** A number that is no integer would have another size than it is written with: that is seen here, not by a client. */
+/** Size and content are computed apart: that they agree is checked here, not by a client. */
 function filled(c: Cursor): Uint8Array {
   if (c.at !== c.bytes.length) {
     fail("computed size is not what was written", { size: c.bytes.length, written: c.at });

@@ -3,9 +3,8 @@
  * own formats these are lenient where protobuf is: a bool is any non-zero integer, an integer of any size is taken, and
  * of a field given twice the last one counts. What an integer then means is decided by whoever answers.
  */
-import { EMPTY_BYTES } from "../base/index.ts";
 import { idOf } from "./id-words.ts";
-import { type Reader, Refusal, readEntryData } from "./wire-read.ts";
+import { type Reader, Refusal, readView } from "./wire-read.ts";
 import { putUint, type Writer } from "./wire-write.ts";
 
 const VARINT = 0;
@@ -86,10 +85,12 @@ export function readBool(r: Reader, tag: number, what: string): boolean {
   return (lo | hi) !== 0;
 }
 
-/** Reads bytes: a view of the message, or a copy if they are few. None are the shared empty array. */
+/**
+ * Reads bytes: a view of the message, however small a part of its buffer that is, or a copy if they are few. A request
+ * lives no longer than the entry or the call that it came with; who keeps a key or a value copies it.
+ */
 export function readBlob(r: Reader, tag: number, what: string): Uint8Array {
-  const bytes = readEntryData(r, tag, what, MAX);
-  return bytes.length === 0 ? EMPTY_BYTES : bytes;
+  return readView(r, tag, what, MAX);
 }
 
 /** Varints longer than 32 bits are put together here. Part n has n bytes of it, so that no view is made. */

@@ -199,6 +199,15 @@ export function readEntryData(r: Reader, tag: number, what: string, max: number)
   return new Uint8Array(r.buf.buffer, r.buf.byteOffset + start, size);
 }
 
+/** Reads bytes that do not outlive the message: a view of it, or a copy if they are few. */
+export function readView(r: Reader, tag: number, what: string, max: number): Uint8Array {
+  const size = enterBytes(r, tag, what, max);
+  const start = r.pos;
+  r.pos += size;
+  if (size <= SMALL_BYTES) return copySmall(r.buf, start, size);
+  return new Uint8Array(r.buf.buffer, r.buf.byteOffset + start, size);
+}
+
 /** The length of a field of bytes that are all there. */
 function enterBytes(r: Reader, tag: number, what: string, max: number): number {
   if ((tag & 7) !== LENGTH_DELIMITED) refuseWireType(tag, what);

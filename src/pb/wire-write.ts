@@ -26,9 +26,12 @@ const LOOP_BYTES = 128;
  */
 const V8_INLINE_BYTES = 64;
 
-/** Size of a block, and of the largest message that gets a part of one. */
+/** Size of a block. */
 const BLOCK_BYTES = 65_536;
-const MAX_PART_BYTES = 4096;
+/** A queue may keep one event of a block and let go of the others: what that wastes stays small. */
+const EVENT_BLOCK_BYTES = 8192;
+/** What is larger than this part of a block gets memory of its own. */
+const MAX_PART = 1 / 16;
 
 const words = new DataView(new ArrayBuffer(8));
 
@@ -39,11 +42,18 @@ const words = new DataView(new ArrayBuffer(8));
 let spare: Writer | undefined;
 
 /**
- * The block that is being given out, and how much of it is. Parts are never taken back: the collector has
+ * A block of memory that is given out in parts, and how much of it is. Parts are never taken back: the collector has
  * them.
  */
-let block = new ArrayBuffer(BLOCK_BYTES);
-let blockUsed = 0;
+interface Block {
+  bytes: ArrayBuffer;
+  used: number;
+}
+
+/** Messages, which are soon forgotten, entries, which the log keeps, and events, which queues keep, lie apart. */
+const transient: Block = { bytes: new ArrayBuffer(BLOCK_BYTES), used: 0 };
+const logged: Block = { bytes: new ArrayBuffer(BLOCK_BYTES), used: 0 };
+const events: Block = { bytes: new ArrayBuffer(EVENT_BLOCK_BYTES), used: 0 };
 
 /** A writer at its beginning. Ends with `finish`. */
 export function begin(): Writer {
@@ -69,15 +79,34 @@ export function finish(w: Writer, what: string, maxBytes: number): Uint8Array {
  */
 export function finishTransient(w: Writer, what: string, maxBytes: number): Uint8Array {
   mustFit(w, what, maxBytes);
-  const size = w.len;
-  if (size <= V8_INLINE_BYTES || size > MAX_PART_BYTES) return drain(w, new Uint8Array(size));
-  if (size > BLOCK_BYTES - blockUsed) {
-    block = new ArrayBuffer(BLOCK_BYTES);
-    blockUsed = 0;
+  return drain(w, partOf(transient, w.len));
+}
+
+/**
+ * The bytes written, as a part of a block that only entries of the log share: those that are made one after the other
+ * lie side by side in the log and leave it together, so none of them keeps a block that the log would not keep anyway.
+ * @throws AssertionError above `maxBytes`
+ */
+export function finishLogged(w: Writer, what: string, maxBytes: number): Uint8Array {
+  mustFit(w, what, maxBytes);
+  return drain(w, partOf(logged, w.len));
+}
+
+/** Memory for one encoded event, zeroed; it may be a part of a block that only events share. */
+export function eventPart(size: number): Uint8Array {
+  return partOf(events, size);
+}
+
+function partOf(block: Block, size: number): Uint8Array {
+  const whole = block.bytes.byteLength;
+  if (size <= V8_INLINE_BYTES || size > whole * MAX_PART) return new Uint8Array(size);
+  if (size > whole - block.used) {
+    block.bytes = new ArrayBuffer(whole);
+    block.used = 0;
   }
-  const bytes = new Uint8Array(block, blockUsed, size);
-  blockUsed += size;
-  return drain(w, bytes);
+  const part = new Uint8Array(block.bytes, block.used, size);
+  block.used += size;
+  return part;
 }
 
 function mustFit(w: Writer, what: string, maxBytes: number): void {
