@@ -2,9 +2,7 @@
  * The keys of one lease, in memory only. Kept as latin1 text, one character per byte: a string is a third of the memory
  * of a byte array of its own, hashes by content, and orders by character exactly as the bytes order.
  */
-
-/** More arguments than this in one call could overflow the stack. */
-const CHUNK = 4096;
+import { bytesOfLatin1, latin1Of } from "../base/latin1.ts";
 
 export class LeaseKeys {
   readonly #keys = new Set<string>();
@@ -27,19 +25,4 @@ export class LeaseKeys {
   sorted(): readonly Uint8Array[] {
     return [...this.#keys].sort().map(bytesOfLatin1);
   }
-}
-
-function latin1Of(bytes: Uint8Array): string {
-  if (bytes.length <= CHUNK) return String.fromCharCode(...bytes);
-  let text = "";
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
-  }
-  return text;
-}
-
-function bytesOfLatin1(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
 }
