@@ -39,7 +39,7 @@ describe("a batch", () => {
       ],
       puts: [["a", "22"]],
       deletes: [],
-      bytes: 3,
+      bytes: 4,
     },
     {
       name: "a put after a delete is a put",
@@ -59,7 +59,7 @@ describe("a batch", () => {
       ],
       puts: [],
       deletes: ["a"],
-      bytes: 1,
+      bytes: 2,
     },
     {
       name: "an empty record is no delete",
