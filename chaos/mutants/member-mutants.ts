@@ -1,19 +1,6 @@
 /** Mutants of the member machine and of apply (reliability.md §7, and our own). */
+import { mutant, type TextEdit } from "./mutant.ts";
 import type { Mutant } from "./types.ts";
-
-function mutant(
-  area: "member" | "apply",
-  name: string,
-  story: string,
-  ...edits: [file: string, find: string, replace: string][]
-): Mutant {
-  return {
-    name,
-    area,
-    story,
-    edits: edits.map(([file, find, replace]) => ({ file: `src/${area}/${file}`, find, replace })),
-  };
-}
 
 export const MEMBER_MUTANTS: readonly Mutant[] = [
   mutant(
@@ -90,16 +77,29 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   ]),
 ];
 
+/**
+ * The leader appends what it is sent, twice if it is sent twice. Alone this harms nothing: apply is the second line of
+ * defence, and the only one that correctness rests on. To see that line the first one must be gone.
+ */
+const LEADER_TAKES_DUPLICATES: TextEdit = [
+  "../member/requests-in.ts",
+  "return s.proposed.has(requestId) || s.applied.isSeen(requestId) ? undefined : requestId;",
+  "return requestId;",
+];
+
 export const APPLY_MUTANTS: readonly Mutant[] = [
-  mutant("apply", "duplicate-applied", "A request that entered the log twice is applied twice.", [
-    "requests-seen.ts",
-    "if (isSeen(seen, id.sequence)) return false;",
-    "",
-  ]),
+  mutant(
+    "apply",
+    "duplicate-applied",
+    "A request that arrives twice is appended twice and applied twice.",
+    LEADER_TAKES_DUPLICATES,
+    ["requests-seen.ts", "if (isSeen(seen, id.sequence)) return false;", ""],
+  ),
   mutant(
     "apply",
     "dedupe-table-lost",
     "The table of requests seen is not saved: a restarted member applies what others skip.",
+    LEADER_TAKES_DUPLICATES,
     ["applied-state.ts", "this.#requests.takeChanges(changes);", ""],
   ),
   mutant("apply", "failed-cas-writes", "A compare that fails writes all the same.", [

@@ -54,6 +54,8 @@ export class SimDisk {
   readonly #directory = new DirectoryEntries();
   readonly #lists: OpList[] = [];
   #nextList = 1;
+  /** The newest write inside a file that had its length already: a log's newest batch. */
+  #lastInPlace: { readonly name: string; readonly offset: number; readonly bytes: number } | undefined;
   /** World time until which the device is busy with a stall: operations that start meanwhile wait. */
   #stalledUntil = 0;
 
@@ -127,6 +129,7 @@ export class SimDisk {
   /** Everything is gone: the operator replaced the disk. */
   wipe(): void {
     this.#lists.length = 0;
+    this.#lastInPlace = undefined;
     this.#directory.clear();
   }
 
@@ -140,8 +143,20 @@ export class SimDisk {
     return this.#directory.view();
   }
 
-  /** Flips bits of one byte that is written and durable. Returns where, or undefined when there is no file. */
+  /**
+   * Flips bits of one byte that is written and durable: anywhere, at the front of a file, or in the newest batch, where
+   * damage is easiest to take for an unfinished write. Returns where, or undefined when there is no file.
+   */
   rot(pick: number, mask: number): string | undefined {
+    const newest = this.#lastInPlace;
+    const newestFile = newest && this.#directory.get(newest.name);
+    if (pick >>> 31 === 1 && newest !== undefined && newestFile !== undefined) {
+      const offset = newest.offset + ((pick >>> 4) % newest.bytes);
+      if (offset < newestFile.length) {
+        newestFile.bytes[offset] = (newestFile.bytes[offset] as number) ^ mask;
+        return `${newest.name}:${offset}`;
+      }
+    }
     const names = this.#directory.names();
     if (names.length === 0) return undefined;
     const name = names[pick % names.length] as string;
@@ -167,9 +182,13 @@ export class SimDisk {
       case "create":
         this.#directory.create(op.name, newFile());
         return;
-      case "write":
-        writeFile(this.#directory.must(op.name), op.offset, op.bytes, end);
+      case "write": {
+        const file = this.#directory.must(op.name);
+        const bytes = op.bytes.length;
+        if (op.offset + bytes <= file.length) this.#lastInPlace = { name: op.name, offset: op.offset, bytes };
+        writeFile(file, op.offset, op.bytes, end);
         return;
+      }
       case "sync": {
         const file = this.#directory.must(op.name);
         // A sync covers writes that had returned when it was issued; ours never overlap, and if they did nothing

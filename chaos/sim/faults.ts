@@ -8,7 +8,7 @@
 
 import { unreachable } from "../../src/base/index.ts";
 import { Links, PARTITION_SHAPES, partition } from "./links.ts";
-import type { Machine } from "./machine.ts";
+import type { LogMoment, Machine } from "./machine.ts";
 import { isMajority, MAX_SLOTS } from "./members.ts";
 import type { Fault } from "./plan.ts";
 import { usurp, usurpWhileJoint } from "./usurp.ts";
@@ -107,8 +107,13 @@ function stopProcesses(world: World, fault: Fault): boolean {
     });
     return true;
   }
-  if (kind === "powerLoss" && (bits & 3) === 0) {
+  const moment = kind === "powerLoss" ? MOMENTS[bits & 7] : undefined;
+  if (moment === "snapshot") {
     loseAtSnapshot(world, fault);
+    return false;
+  }
+  if (moment !== undefined) {
+    loseAtLogMoment(world, fault, moment);
     return false;
   }
   machine.crash(kind === "kill" ? "kill" : "power");
@@ -116,8 +121,20 @@ function stopProcesses(world: World, fault: Fault): boolean {
   return true;
 }
 
-/** How long a power loss waits for somebody to receive a snapshot. */
-const SNAPSHOT_PATIENCE_US = 6_000_000;
+/** What a power loss waits for, by three bits of chance; undefined: it comes at once. */
+const MOMENTS = [
+  "snapshot",
+  "snapshot",
+  "begun",
+  "released",
+  "large",
+  "rolling",
+  undefined,
+  undefined,
+] as const;
+
+/** How long a power loss waits for somebody to receive a snapshot, or for a log to go on to another segment. */
+const PATIENCE_US = 6_000_000;
 
 /**
  * The power goes at the worst moment of a snapshot, between its complete directory and the record that commits it.
@@ -126,17 +143,65 @@ const SNAPSHOT_PATIENCE_US = 6_000_000;
 function loseAtSnapshot(world: World, fault: Fault): void {
   const lose = (machine: Machine): void => {
     world.onSnapshotWritten = undefined;
-    if (machine.boot === 0) return;
-    // Counted when it happens, not when it begins to lie in wait.
-    world.faultsApplied++;
-    world.note(`fault powerLoss of m${machine.slot} at its snapshot`);
-    machine.crash("power");
-    world.startAfter(machine.slot, fault.forUs);
+    losePowerNow(world, fault, machine, "its snapshot");
   };
   world.onSnapshotWritten = lose;
-  end(world, SNAPSHOT_PATIENCE_US, () => {
+  end(world, PATIENCE_US, () => {
     if (world.onSnapshotWritten === lose) world.onSnapshotWritten = undefined;
   });
+}
+
+/**
+ * The power goes at a moment at which a log hangs on the order of its file operations.
+ *
+ * - `begun`: right after a segment's first batch: what the segment does not carry is lost.
+ * - `released`: right after old segments went.
+ * - `large`: while a batch of many sectors is written, and again after the first batch that follows: what is left of
+ *   the torn one must not be taken for the next.
+ * - `rolling`: before the first batch of a segment is durable, late enough for others to have let its predecessor go.
+ */
+function loseAtLogMoment(world: World, fault: Fault, moment: LogMoment): void {
+  const { bits } = fault;
+  let victim = -1;
+  const wait = (machine: Machine, what: LogMoment, endsAt: number): void => {
+    if (what !== moment || (victim !== -1 && victim !== machine.slot)) return;
+    const { now } = world.queue;
+    const at = (delayUs: number, run: () => void): void => {
+      const target = { slot: machine.slot, boot: machine.boot, label: "powerLoss" };
+      world.queue.call(now + Math.floor(delayUs), target, run);
+    };
+    victim = machine.slot;
+    if (moment === "large") {
+      moment = "first";
+      at(((bits >>> 8) % 1000) * ((endsAt - now) / 1000), () =>
+        losePowerNow(world, fault, machine, "a large batch"),
+      );
+      return;
+    }
+    stop();
+    if (moment === "rolling") {
+      const stallUs = 300_000 + ((bits >>> 8) % 1_500_000);
+      machine.disk.settings.stallUs = stallUs;
+      at(stallUs, () => losePowerNow(world, fault, machine, "a segment that is not begun"));
+    } else {
+      losePowerNow(world, fault, machine, moment === "first" ? "its first batch" : `a segment ${moment}`);
+    }
+  };
+  const stop = (): void => {
+    if (world.onLogMoment === wait) world.onLogMoment = undefined;
+  };
+  world.onLogMoment = wait;
+  end(world, PATIENCE_US, stop);
+}
+
+function losePowerNow(world: World, fault: Fault, machine: Machine, at: string): void {
+  if (machine.boot === 0) return;
+  if (at !== "its snapshot") world.sometimes.reached("power lost at a moment of the log");
+  // Counted when it happens, not when it begins to lie in wait.
+  world.faultsApplied++;
+  world.note(`fault powerLoss of m${machine.slot} at ${at}`);
+  machine.crash("power");
+  world.startAfter(machine.slot, fault.forUs);
 }
 
 function disturbNetwork(world: World, fault: Fault): boolean {

@@ -27,6 +27,8 @@ interface Watched {
    * member never votes again, so every later quorum has all the others of theirs (fault atlas, `faults.ts`).
    */
   gone: ShadowLog | undefined;
+  /** The log may have let go of what lies at or below: it was told so, or a snapshot record stands for it. */
+  releasable: number;
   /** Lowest index at which `issued` may differ from `durable`. */
   dirtyFrom: number;
   running: boolean;
@@ -104,6 +106,7 @@ export class Invariants {
       issued: new ShadowLog(),
       durable: new ShadowLog(),
       gone: undefined,
+      releasable: 0,
       dirtyFrom: 1,
       running: false,
       term: 0,
@@ -174,6 +177,7 @@ export class Invariants {
       if (issued.last > index && issued.termAt(index) !== term) watched.dirtyFrom = 0;
       watched.dirtyFrom = Math.min(watched.dirtyFrom, index);
       issued.putSnapshot(index, term, chain);
+      watched.releasable = Math.max(watched.releasable, index);
     }
     const leader = status?.role === "leader" ? status : undefined;
     for (const entry of batch.entries) this.#entryIssued(watched, entry, leader);
@@ -185,6 +189,12 @@ export class Invariants {
     ) {
       this.#checkCompleteness(watched, leader.term, batch);
     }
+  }
+
+  /** The log may let go of everything at or below `index`. */
+  released(slot: number, index: number): void {
+    const watched = this.#at(slot);
+    watched.releasable = Math.max(watched.releasable, index);
   }
 
   /** The disk says: the batch issued last is durable. */
@@ -248,6 +258,7 @@ export class Invariants {
     watched.gone = watched.durable;
     watched.issued = new ShadowLog();
     watched.durable = new ShadowLog();
+    watched.releasable = 0;
     watched.dirtyFrom = 1;
     watched.term = 0;
     watched.commit = 0;
@@ -262,6 +273,12 @@ export class Invariants {
    */
   recovered(slot: number, log: RecoveredLog, synced: boolean): boolean {
     const watched = this.#at(slot);
+    if (log.base.index > watched.releasable) {
+      violate(
+        "released-is-allowed",
+        `member ${slot} recovered a log from ${log.base.index} on, it may have begun at ${watched.releasable}`,
+      );
+    }
     const seen = new ShadowLog();
     const baseChain = this.#chainForBase(watched, log.base.index, log.base.term);
     seen.putSnapshot(log.base.index, log.base.term, baseChain);

@@ -22,6 +22,7 @@ import type { Roster } from "./members.ts";
 import type { Network } from "./network.ts";
 import type { Observer } from "./observer.ts";
 import type { EventQueue, LogDoneEvent, MessageEvent, SimEvent, WakeEvent } from "./scheduler.ts";
+import { SlowDisk } from "./slow-disk.ts";
 import type { SnapshotPort } from "./streams.ts";
 import { formatTime, type Trace } from "./trace.ts";
 import { violate } from "./violation.ts";
@@ -30,8 +31,16 @@ import { violate } from "./violation.ts";
 const MAX_DEFERRED = 20_000;
 /** A batch, the next segment, a release: a log never has more under way. */
 const MAX_LISTS = 3;
+/** A batch of several sectors. */
+const LARGE_BATCH_BYTES = 4 * 512;
 /** Shortest sleep of a process: its timers are not finer, and a member cannot keep the world from moving. */
 const MIN_SLEEP_US = 20;
+
+/**
+ * Moments at which a log hangs on the order of its file operations: a batch of many sectors is on its way, a segment's
+ * first batch is about to be, it is durable; segments are gone; a process has its first batch durable.
+ */
+export type LogMoment = "large" | "rolling" | "begun" | "released" | "first";
 
 /** What a machine needs of the world around it. */
 export interface MachineHost {
@@ -44,6 +53,8 @@ export interface MachineHost {
   answered(slot: number, answer: Answer): void;
   /** The process is gone, with everything that was asked of it. */
   processEnded(slot: number): void;
+  /** @param endsAt world time at which what is under way will be over */
+  logMoment(machine: Machine, what: LogMoment, endsAt: number): void;
   /** The process must be started again some time later. */
   wantsRestart(slot: number, reason: string): void;
 }
@@ -81,7 +92,11 @@ export class Machine {
   #wakeAt = Number.POSITIVE_INFINITY;
   readonly #deferred: SimEvent[] = [];
   readonly #hearing: Hearing;
-  #persist: { readonly batch: PersistBatch; readonly list: number } | undefined;
+  readonly #slowDisk: SlowDisk;
+  /** `isRoll`: it begins a segment. */
+  #persist: { readonly batch: PersistBatch; readonly list: number; readonly isRoll: boolean } | undefined;
+  /** Batches that this process has made durable. */
+  #batches = 0;
   #prepareList = 0;
   /** Set while `release` operations run; segments that may go meanwhile wait for the next call. */
   #releaseList = 0;
@@ -97,6 +112,7 @@ export class Machine {
     this.streams = streams;
     this.#host = host;
     this.#hearing = new Hearing(parts.slot);
+    this.#slowDisk = new SlowDisk(parts.slot);
   }
 
   get running(): boolean {
@@ -118,6 +134,8 @@ export class Machine {
   run(process: Process): void {
     this.process = process;
     this.#wakeAt = Number.POSITIVE_INFINITY;
+    this.#slowDisk.began();
+    this.#batches = 0;
     this.#persist = undefined;
     this.#prepareList = 0;
     this.#releaseList = 0;
@@ -200,7 +218,10 @@ export class Machine {
     }
     if (this.#host.trace.recording) this.#line(`<- ${event.from}  ${describeMessage(message)}`);
     const before = this.status;
-    if (before !== undefined) this.#hearing.received(event.from, before, message, this.now);
+    if (before !== undefined) {
+      this.#hearing.received(event.from, before, message, this.now);
+      this.#slowDisk.received(before, message, this.now);
+    }
     process.member.step(this.now, message);
     this.pump("step");
     this.#host.observer.stepped(this, message, event.bytes, before);
@@ -226,6 +247,7 @@ export class Machine {
   stop(): void {
     const { process } = this;
     if (process === undefined) return;
+    this.#slowDisk.ending();
     process.member.stop(this.now);
     this.pump("stop");
   }
@@ -239,19 +261,24 @@ export class Machine {
     }
     if (process === undefined) return;
     if (this.#persist?.list === event.list) {
-      const { batch } = this.#persist;
+      const { batch, isRoll } = this.#persist;
       this.#persist = undefined;
+      this.#slowDisk.durable();
       if (outcome.durable) this.#host.invariants.batchDurable(this.slot);
       this.#host.observer.batchDurable(this, batch);
       process.member.persisted(this.now, batch.seq);
       this.pump("persisted");
       this.#prepare();
+      const isFirst = this.#batches++ === 0;
+      if (isRoll) this.#host.logMoment(this, "begun", 0);
+      if (isFirst) this.#host.logMoment(this, "first", 0);
     } else if (this.#prepareList === event.list) {
       this.#prepareList = 0;
       process.wal.prepared();
     } else if (this.#releaseList === event.list) {
       this.#releaseList = 0;
       this.#release();
+      this.#host.logMoment(this, "released", 0);
     }
   }
 
@@ -273,6 +300,7 @@ export class Machine {
     const before = this.status;
     const status = host.invariants.check(this.slot, member, this.now);
     this.status = status;
+    this.#slowDisk.settled(status, this.now, this.options.electionTimeoutMs);
     if (host.trace.recording) this.#describe(input, before, status, effects);
     host.observer.pumped(this, before, status, effects);
     if (effects.persist !== undefined) this.#startPersist(effects.persist, status);
@@ -282,6 +310,7 @@ export class Machine {
     this.streams.carryOut(this, effects);
     if (effects.releaseLog !== undefined) {
       this.#releaseTo = effects.releaseLog;
+      host.invariants.released(this.slot, effects.releaseLog);
       this.#release();
     }
     if (effects.fatal !== undefined) {
@@ -306,13 +335,17 @@ export class Machine {
 
   /** Starts operations on the log's disk; the completion comes as an event. */
   startList(ops: readonly FileOp[]): number {
+    return this.#start(ops).list;
+  }
+
+  #start(ops: readonly FileOp[]): { readonly list: number; readonly end: number } {
     const { queue } = this.#host;
     const { list, end } = this.disk.start(queue.now, ops);
     if (this.disk.queued > MAX_LISTS) {
       violate("bounded-queue", `member ${this.slot} has ${this.disk.queued} lists of disk operations`);
     }
     queue.push(end, { time: 0, sequence: 0, slot: this.slot, boot: this.boot, kind: "logDone", list });
-    return list;
+    return { list, end };
   }
 
   #startPersist(batch: PersistBatch, status: MemberStatus): void {
@@ -325,7 +358,14 @@ export class Machine {
       );
     }
     this.#host.invariants.batchIssued(this.slot, batch, status);
-    this.#persist = { batch, list: this.startList(process.wal.append(batch)) };
+    this.#slowDisk.issued(this.now);
+    const ops = process.wal.append(batch);
+    const isRoll = ops.some((op) => op.type === "rename");
+    if (isRoll) this.#host.logMoment(this, "rolling", 0);
+    const { list, end } = this.#start(ops);
+    this.#persist = { batch, list, isRoll };
+    const isLarge = ops.some((op) => op.type === "write" && op.bytes.length >= LARGE_BATCH_BYTES);
+    if (isLarge) this.#host.logMoment(this, "large", end);
   }
 
   #startBackend(batch: BackendBatch): void {

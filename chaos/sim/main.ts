@@ -16,7 +16,8 @@ import { drawPlan, type SwarmOptions } from "./swarm.ts";
 const MAX_EXPLAINED = 2;
 
 const USAGE = `usage: npm run sim -- [--seeds N] [--from S] [--jobs J] [--hash]
-                      [--seed S [--trace]] [--replay FILE] [--corpus] [--drift bound|twice]`;
+                      [--seed S [--trace]] [--replay FILE] [--corpus] [--drift bound|twice]
+       npm run sim -- --mutants [--only A,B] [--fresh] [--record] [--known]`;
 
 interface Arguments {
   seeds: number;
@@ -53,6 +54,11 @@ function parse(argv: readonly string[]): Arguments {
   };
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
     switch (name) {
+      case "--help":
+      case "-h":
+        console.log(USAGE);
+        process.exit(0);
+        break;
       case "--seeds":
         args.seeds = number(name);
         break;

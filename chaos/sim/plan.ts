@@ -44,6 +44,8 @@ export interface SeedConfig {
   readonly operationsPerSecond: number;
   /** Weights of put, cas, delete, linearizable get, serializable get; 0: this seed has none. */
   readonly mix: readonly number[];
+  /** Written values are padded to anything up to this many bytes more; 0: not at all. */
+  readonly valueBytes: number;
   readonly safetyMs: number;
 }
 

@@ -98,6 +98,7 @@ function heal(world: World): void {
   world.generation++;
   world.operator.cancel();
   world.onSnapshotWritten = undefined;
+  world.onLogMoment = undefined;
   endWipe(world);
   world.links.healAll();
   const down = drawMinority(world);

@@ -29,6 +29,7 @@ export const SOMETIMES = {
     "a leader began with entries of earlier terms that nobody had committed",
   "conflicting entries overwritten": "a follower overwrote entries of its log",
   "torn batch repaired": "recovery found an unfinished last batch and cleared its room",
+  "power lost at a moment of the log": "a machine lost power at a step of its log on which recovery hangs",
   "slow disk hands over": "a leader whose disk stalled asked another to campaign",
   "joint configuration left": "a member applied the end of a joint configuration",
   "leader removed itself": "a leader applied a configuration without itself",

@@ -28,7 +28,7 @@ interface Rate {
 
 const RATES: Readonly<Record<FaultKind, Rate>> = {
   kill: { weight: 10, shortMs: 50, longMs: 4_000 },
-  powerLoss: { weight: 10, shortMs: 50, longMs: 4_000 },
+  powerLoss: { weight: 16, shortMs: 50, longMs: 4_000 },
   crashSeveral: { weight: 4, shortMs: 50, longMs: 3_000 },
   powerCut: { weight: 4, shortMs: 50, longMs: 1_000 },
   pause: { weight: 8, shortMs: 100, longMs: 6_000 },
@@ -124,7 +124,7 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     maxInflightMessages: rng.pick([1, 2, 8, 64, 256]),
     maxAppendBytes: rng.pick([1, 200, 2_000, 65_536]),
     snapshotEntries,
-    catchUpEntries: rng.int(0, snapshotEntries + 1),
+    catchUpEntries: rng.int(0, 3) === 0 ? 0 : rng.int(0, snapshotEntries + 1),
     backendIntervalMs: rng.pick([10, 50, 100, 300]),
     backendBatchEntries: rng.pick([1, 10, 1_000]),
     maxSnapshotStreams: rng.pick([1, 2]),
@@ -145,6 +145,8 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     operationsPerSecond: rng.int(18, 26),
     mix: drawMix(rng),
     safetyMs: rng.int(57_000, 65_000),
+    // Batches of many sectors can be torn in more ways than those of one.
+    valueBytes: rng.pick([0, 0, 700, 2_500]),
   };
 }
 

@@ -30,12 +30,15 @@ export type InvariantId =
   | "lease-exclusive"
   | "stale-read"
   | "bounded-queue"
+  | "slow-disk-hands-over"
+  | "released-is-allowed"
   | "refused-at-open"
   | "fatal"
   | "liveness"
   | "convergence"
   | "answer-once"
   | "history"
+  | "wiped-member-excluded"
   | "fault-atlas";
 
 export class SimViolation extends Error {

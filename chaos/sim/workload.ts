@@ -235,13 +235,14 @@ export class Workload {
     const key = `k${rng.int(0, config.keys)}`;
     const guess = rng.int(0, 8);
     const kind = (["put", "cas", "delete", "get", "get"] as const)[choice] ?? "put";
+    const padding = config.valueBytes === 0 ? 0 : rng.int(0, config.valueBytes + 1);
     const targets = this.#host.targets();
     return {
       id: number * 100_000 + client.number,
       client: number,
       kind,
       key,
-      value: kind === "put" || kind === "cas" ? `c${number}.${client.number}` : "",
+      value: kind === "put" || kind === "cas" ? `c${number}.${client.number}${".".repeat(padding)}` : "",
       expect: kind === "cas" ? (guess === 0 ? undefined : client.seen.get(key)) : undefined,
       serializable: choice === 4,
       slot: client.probe ?? targets[client.target % targets.length] ?? 0,

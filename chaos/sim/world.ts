@@ -15,7 +15,7 @@ import { DRIFT_BOUND_PPM, MemberClock } from "./clock.ts";
 import { SimDisk } from "./disk.ts";
 import { Invariants } from "./invariants.ts";
 import { Links } from "./links.ts";
-import { Machine, type MachineHost } from "./machine.ts";
+import { type LogMoment, Machine, type MachineHost } from "./machine.ts";
 import { MAX_SLOTS, Roster } from "./members.ts";
 import { Network, type NetworkHost, type Purpose } from "./network.ts";
 import { Observer } from "./observer.ts";
@@ -72,6 +72,8 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   faultsApplied = 0;
   /** Called when a received snapshot's directory is complete and the member was told. */
   onSnapshotWritten: ((machine: Machine) => void) | undefined;
+  /** Called at moments that a fault may wait for. */
+  onLogMoment: ((machine: Machine, what: LogMoment, endsAt: number) => void) | undefined;
   readonly #rng: Rng;
   readonly #diskRng: Rng;
   readonly #resumeRng: Rng;
@@ -224,6 +226,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     this.onSnapshotWritten?.(machine);
   }
 
+  logMoment(machine: Machine, what: LogMoment, endsAt: number): void {
+    this.onLogMoment?.(machine, what, endsAt);
+  }
+
   // What the network asks.
 
   bootOf(slot: number): number {
@@ -251,7 +257,15 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     else if (record !== undefined && (record.known || record.pinnedInstance !== 0n)) {
       judged = { type: "known", pinnedInstance: record.pinnedInstance };
     }
-    return judgeHello({ cluster: this.cluster, member: id, instance: options.instance }, judged, hello);
+    const self = { cluster: this.cluster, member: id, instance: options.instance };
+    const verdict = judgeHello(self, judged, hello);
+    const isWiped =
+      this.wiped !== -1 && this.wiped !== slot && this.machineAt(this.wiped).id === hello.member;
+    // Everybody knew the pin when its data was lost (`isPinnedEverywhere`).
+    if (isWiped && verdict.type === "accepted") {
+      violate("wiped-member-excluded", `member ${slot} lets in member ${this.wiped}, which lost its data`);
+    }
+    return verdict;
   }
 
   unreachable(slot: number, peer: number): void {

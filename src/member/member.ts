@@ -230,6 +230,7 @@ export class Member {
       lastIndex: raft.lastIndex,
       conf: raft.conf,
       leaseUntil: raft.leaseUntil,
+      transferee: raft.transferee,
       promiseUntil: raft.promiseUntil,
       progress: raft.progressList(),
     };

@@ -119,6 +119,8 @@ export interface MemberStatus {
   readonly leaseUntil: MonoMs;
   /** Until when it votes for nobody and does not campaign, by its own clock. */
   readonly promiseUntil: MonoMs;
+  /** While it is the leader: whom it is handing over to; 0n: nobody. */
+  readonly transferee: MemberId;
   /** While it is the leader: the others. */
   readonly progress: readonly {
     readonly id: MemberId;

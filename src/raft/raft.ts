@@ -114,6 +114,10 @@ export class Raft {
     return this.#s.promiseUntil;
   }
   /** Until when reads may rest on the lease, by this member's clock; -Infinity when they may not. */
+  /** Whom this leader is handing over to, or NO_MEMBER. */
+  get transferee(): MemberId {
+    return this.#s.transfer?.to ?? NO_MEMBER;
+  }
   get leaseUntil(): MonoMs {
     return this.#s.hasLease() ? this.#s.rounds.leaseUntil : Number.NEGATIVE_INFINITY;
   }
