@@ -1,6 +1,7 @@
 /**
- * The keys of one lease, in memory only. Kept as latin1 text, one character per byte: a string is a third of the memory
- * of a byte array of its own, hashes by content, and orders by character exactly as the bytes order.
+ * The keys of one lease, in memory only. Kept as latin1 text, one character per byte: a string is a third of
+ * the memory of a byte array of its own, hashes by content, and orders by character exactly as the bytes
+ * order.
  */
 import { bytesOfLatin1, latin1Of } from "../base/latin1.ts";
 

@@ -1,8 +1,8 @@
 /**
- * How a lease is saved: the record `l` and the ID as 16 hex digits, so that names order as IDs do (negative ones, which
- * etcd allows, last). 24 bytes, little-endian: the ID again, granted TTL, remaining TTL of the last checkpoint. The ID is
- * there twice so that a value that strayed to another name is found out; that the bytes are as written is what the
- * backend's checksum says. Frozen: these records travel in snapshots.
+ * How a lease is saved: the record `l` and the ID as 16 hex digits, so that names order as IDs do (negative
+ * ones, which etcd allows, last). 24 bytes, little-endian: the ID again, granted TTL, remaining TTL of the
+ * last checkpoint. The ID is there twice so that a value that strayed to another name is found out; that the
+ * bytes are as written is what the backend's checksum says. Frozen: these records travel in snapshots.
  */
 import { MAX_LEASE_TTL } from "./types.ts";
 

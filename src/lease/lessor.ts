@@ -1,15 +1,16 @@
 /**
- * Leases: the replicated table of them and, on the leader, the clock that ends them. One class, because a grant or a
- * revoke concerns both halves at once; but nothing of the clock ever reaches the table, and only the table is saved.
+ * Leases: the replicated table of them and, on the leader, the clock that ends them. One class, because a
+ * grant or a revoke concerns both halves at once; but nothing of the clock ever reaches the table, and only
+ * the table is saved.
  *
- * A lease is one record, `l` and its ID. Which keys hang on it is not saved: the keys know their lease, so the loader of
- * the store says it again at every start (`attach`).
+ * A lease is one record, `l` and its ID. Which keys hang on it is not saved: the keys know their lease, so
+ * the loader of the store says it again at every start (`attach`).
  *
- * Apply has no clock, so a lease that is granted while this member leads gets its deadline from the next call that
- * brings the time. It then lives a moment longer, never shorter.
+ * Apply has no clock, so a lease that is granted while this member leads gets its deadline from the next call
+ * that brings the time. It then lives a moment longer, never shorter.
  *
- * Behaviour: etcd server/lease/lessor.go. Different from there: the spreading in `deadlinesOf`, which bounds every
- * window of a second, and one queue entry per lease, moved only when it comes to the front.
+ * Behaviour: etcd server/lease/lessor.go. Different from there: the spreading in `deadlinesOf`, which bounds
+ * every window of a second, and one queue entry per lease, moved only when it comes to the front.
  */
 import { assert, compareIds, ERR, fail, hex, type KvError } from "../base/index.ts";
 import type { MonoMs, Records } from "../env/index.ts";
@@ -22,11 +23,16 @@ import { type LeaseClock, type LeaseInfo, type LeaseTable, MAX_LEASE_TTL } from 
 
 /** A revoke that had no effect is proposed again after so long (etcd: defaultExpiredleaseRetryInterval). */
 const RETRY_MS = 3000;
-/** Leases with more time left than this have it replicated as often (etcd: defaultLeaseCheckpointInterval). */
+/**
+ * Leases with more time left than this have it replicated as often (etcd: defaultLeaseCheckpointInterval).
+ */
 const CHECKPOINT_INTERVAL_MS = 300_000;
 
 export interface LessorOptions {
-  /** Milliseconds between checkpoints of one lease; Infinity: remaining times are never replicated. Default 5 min. */
+  /**
+   * Milliseconds between checkpoints of one lease; Infinity: remaining times are never replicated. Default 5
+   * min.
+   */
   readonly checkpointIntervalMs?: number;
 }
 
@@ -37,11 +43,15 @@ interface Lease {
   /** Seconds that the last checkpoint left, 1..grantedTtl; 0: none, it has the full TTL. */
   remainingTtl: number;
   readonly keys: LeaseKeys;
-  /** Where it hangs on the leader's clock; undefined: not the leader, or no time was given since the grant. */
+  /**
+   * Where it hangs on the leader's clock; undefined: not the leader, or no time was given since the grant.
+   */
   deadline: MonoMs | undefined;
 }
 
-/** Invariants: see `checkInvariants`. Owner: apply calls the table, whoever drives the member calls the clock. */
+/**
+ * Invariants: see `checkInvariants`. Owner: apply calls the table, whoever drives the member calls the clock.
+ */
 export class Lessor implements LeaseTable, LeaseClock {
   readonly #records: Records;
   readonly #checkpointIntervalMs: number;
@@ -49,13 +59,17 @@ export class Lessor implements LeaseTable, LeaseClock {
   #primary = false;
   /** Latest time given since promotion. Invariant: not above any time to come. */
   #now: MonoMs = 0;
-  /** Deadlines, later those of retries. Invariant: while primary it holds every lease that is not in `#fresh`. */
+  /**
+   * Deadlines, later those of retries. Invariant: while primary it holds every lease that is not in `#fresh`.
+   */
   readonly #expiry = new TimeQueue();
   /** Next checkpoints. Holds a lease only while it may have one. */
   readonly #checkpoints = new TimeQueue();
   /** Granted since the last call that brought the time. Empty unless primary. */
   readonly #fresh: Lease[] = [];
-  /** Renewed although a checkpoint says less than the full TTL: that must be taken back. Empty unless primary. */
+  /**
+   * Renewed although a checkpoint says less than the full TTL: that must be taken back. Empty unless primary.
+   */
   readonly #renewed = new Set<bigint>();
 
   constructor(records: Records, options: LessorOptions = {}) {
@@ -75,8 +89,8 @@ export class Lessor implements LeaseTable, LeaseClock {
   }
 
   /**
-   * Says that a live key hangs on a lease, while loading. False: there is no such lease, so the records of the store
-   * and of the leases do not belong together.
+   * Says that a live key hangs on a lease, while loading. False: there is no such lease, so the records of
+   * the store and of the leases do not belong together.
    */
   attach(id: bigint, key: Uint8Array): boolean {
     const lease = this.#leases.get(id);
@@ -107,8 +121,9 @@ export class Lessor implements LeaseTable, LeaseClock {
   }
 
   /**
-   * Grants. The ID is not 0, which means "none" on keys and is answered as etcd answers it (ERR.leaseNotFound). A TTL
-   * below 1 can only come from a forged entry; it counts as 1, so that no lease is born dead.
+   * Grants. The ID is not 0, which means "none" on keys and is answered as etcd answers it
+   * (ERR.leaseNotFound). A TTL below 1 can only come from a forged entry; it counts as 1, so that no lease is
+   * born dead.
    */
   grant(id: bigint, ttl: number): KvError | undefined {
     if (id === 0n) return ERR.leaseNotFound;
@@ -131,7 +146,10 @@ export class Lessor implements LeaseTable, LeaseClock {
     return undefined;
   }
 
-  /** NOTE: changes no deadline. On the leader that proposed it the deadline says the same, or more after a renewal. */
+  /**
+   * NOTE: changes no deadline. On the leader that proposed it the deadline says the same, or more after a
+   * renewal.
+   */
   checkpoint(leases: readonly { readonly id: bigint; readonly remainingTtl: number }[]): void {
     for (const { id, remainingTtl } of leases) {
       const lease = this.#leases.get(id);
@@ -184,8 +202,8 @@ export class Lessor implements LeaseTable, LeaseClock {
   }
 
   /**
-   * NOTE: an expired lease is 0 even before its revoke was proposed: that is only a matter of when `takeExpired` is
-   * called next, and a client that hears a TTL here would hold a lease that is about to go.
+   * NOTE: an expired lease is 0 even before its revoke was proposed: that is only a matter of when
+   * `takeExpired` is called next, and a client that hears a TTL here would hold a lease that is about to go.
    */
   renew(now: MonoMs, id: bigint): number | undefined {
     if (!this.#primary) return undefined;

@@ -1,6 +1,7 @@
 /**
- * Spreads a pile-up of deadlines. A new leader gives all leases their full TTL at one moment; if ten thousand of them
- * are abandoned, their revokes must not all be due at once, or they fill the log and nothing else gets through.
+ * Spreads a pile-up of deadlines. A new leader gives all leases their full TTL at one moment; if ten thousand
+ * of them are abandoned, their revokes must not all be due at once, or they fill the log and nothing else
+ * gets through.
  */
 import { compareIds } from "../base/index.ts";
 import type { MonoMs } from "../env/index.ts";
@@ -12,8 +13,9 @@ export const REVOKES_PER_SECOND = 1000;
 const PER_SECOND = (REVOKES_PER_SECOND * 3) / 4;
 
 /**
- * Deadlines for leases that ask for them, none earlier than asked, in the order asked (ties by ID), and so late that of
- * any 751 in a row the last is at least a second after the first. Both arrays have one order, which is also the result's.
+ * Deadlines for leases that ask for them, none earlier than asked, in the order asked (ties by ID), and so
+ * late that of any 751 in a row the last is at least a second after the first. Both arrays have one order,
+ * which is also the result's.
  */
 export function deadlinesOf(
   leases: readonly { readonly id: bigint }[],

@@ -1,10 +1,10 @@
 /**
- * IDs waiting for their time, earliest first. Times only move later, and they do so at every keepalive, so an entry of
- * the heap is not moved then: it keeps the time it was filed under, and is filed again when it comes to the front too
- * early. A renewal costs no heap operation, and the heap holds one entry per ID.
+ * IDs waiting for their time, earliest first. Times only move later, and they do so at every keepalive, so an
+ * entry of the heap is not moved then: it keeps the time it was filed under, and is filed again when it comes
+ * to the front too early. A renewal costs no heap operation, and the heap holds one entry per ID.
  *
- * What was deleted stays in the heap until its time, or until it is more than half of it. Without that bound a client
- * that grants leases of 285 years and revokes them would fill the memory.
+ * What was deleted stays in the heap until its time, or until it is more than half of it. Without that bound
+ * a client that grants leases of 285 years and revokes them would fill the memory.
  */
 import { compareIds, fail, Heap, hex } from "../base/index.ts";
 import type { MonoMs } from "../env/index.ts";

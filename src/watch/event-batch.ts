@@ -1,10 +1,11 @@
 /**
- * Events as bytes, made once and shared. A change is encoded when the first watcher needs it, without and with the
- * previous value separately; a batch is what all watchers of one range with the same wishes get of one revision.
+ * Events as bytes, made once and shared. A change is encoded when the first watcher needs it, without and
+ * with the previous value separately; a batch is what all watchers of one range with the same wishes get of
+ * one revision.
  */
-import { DamagedError } from "../mvcc/damaged.ts";
+import { DamagedError } from "../mvcc/index.ts";
 import type { Change, StoreView } from "../mvcc/types.ts";
-import { encodeWatchEvent } from "../pb/kv-value.ts";
+import { encodeWatchEvent } from "../pb/index.ts";
 
 /** Bits of a watcher's wishes; watchers with equal bits share batches. */
 export const WISH = { prevKv: 1, noPut: 2, noDelete: 4 } as const;
@@ -55,7 +56,10 @@ export function isWished(change: Change, wishes: number): boolean {
   return (wishes & (change.type === "put" ? WISH.noPut : WISH.noDelete)) === 0;
 }
 
-/** What one revision is to watchers with certain wishes: a batch, nothing, or the reason why it cannot be told. */
+/**
+ * What one revision is to watchers with certain wishes: a batch, nothing, or the reason why it cannot be
+ * told.
+ */
 export type Made = EventBatch | "nothing" | DamagedError;
 
 /** Makes the batch of one revision's changes. */
@@ -69,7 +73,8 @@ export function batchOf(
       if (isWished(encoded.change, wishes)) events.push(encoded.bytes(store, (wishes & WISH.prevKv) !== 0));
     }
   } catch (error) {
-    // A value that was damaged on disk is the trouble of those who watch it, not of the write that is being told.
+    // A value that was damaged on disk is the trouble of those who watch it, not of the write that is being
+    // told.
     if (error instanceof DamagedError) return error;
     throw error;
   }

@@ -1,9 +1,9 @@
 /**
- * A piece of history for watchers that catch up, as batches that are made one by one: a stream that has no room after
- * the first costs no second one. Watchers that fell behind at the same moment ask for the same piece, so the last page
- * serves them all, and its bytes are made once for all of them.
+ * A piece of history for watchers that catch up, as batches that are made one by one: a stream that has no
+ * room after the first costs no second one. Watchers that fell behind at the same moment ask for the same
+ * piece, so the last page serves them all, and its bytes are made once for all of them.
  */
-import type { DamagedError } from "../mvcc/damaged.ts";
+import type { DamagedError } from "../mvcc/index.ts";
 import type { StoreView } from "../mvcc/types.ts";
 import { batchOf, EncodedChange, EventBatch, WISHES } from "./event-batch.ts";
 import type { WatchedRange } from "./watcher.ts";

@@ -1,12 +1,13 @@
 /**
- * All watchers of a member. Live changes go to the synced ones at once, in the step that applied them; whoever lacks
- * something (it asked for the past, its stream's queue was full, the store was replaced) is behind and is served from
- * history by `tick`, one stream after the other, a slice each.
+ * All watchers of a member. Live changes go to the synced ones at once, in the step that applied them;
+ * whoever lacks something (it asked for the past, its stream's queue was full, the store was replaced) is
+ * behind and is served from history by `tick`, one stream after the other, a slice each.
  *
- * It never fails a write and never makes one wait: what a full queue costs, the reader of that queue pays later.
+ * It never fails a write and never makes one wait: what a full queue costs, the reader of that queue pays
+ * later.
  *
- * Behaviour: etcd server/storage/mvcc/watchable_store.go. Different from there: "victim" is no third group of watchers
- * but a state of the stream, and what did not fit is not kept but read again.
+ * Behaviour: etcd server/storage/mvcc/watchable_store.go. Different from there: "victim" is no third group of
+ * watchers but a state of the stream, and what did not fit is not kept but read again.
  */
 import { assert, fail } from "../base/index.ts";
 import { latin1Of } from "../base/latin1.ts";
@@ -33,7 +34,9 @@ export interface WatchHubOptions {
   readonly maxQueuedBytes?: number;
   /** Size from which responses are split where asked; etcd: largest request and 512 KiB. Default 2 MiB. */
   readonly fragmentBytes?: number;
-  /** Milliseconds between two progress reports; up to 10 % more by chance. At least 100. Default 10 minutes. */
+  /**
+   * Milliseconds between two progress reports; up to 10 % more by chance. At least 100. Default 10 minutes.
+   */
   readonly progressIntervalMs?: number;
 }
 
@@ -43,7 +46,9 @@ export interface WatchHubDependencies {
   readonly random: Random;
 }
 
-/** Owner: the apply chain tells it of changes, the driver of the member calls `tick`, transports hold streams. */
+/**
+ * Owner: the apply chain tells it of changes, the driver of the member calls `tick`, transports hold streams.
+ */
 export class WatchHub implements WatchHubApi {
   readonly #limits: QueueLimits;
   readonly #progressIntervalMs: number;
@@ -188,11 +193,15 @@ export class WatchHub implements WatchHubApi {
     }
   }
 
-  /** Queues the changes for each watcher of a group. `#made` keeps the batches for the next group with these changes. */
+  /**
+   * Queues the changes for each watcher of a group. `#made` keeps the batches for the next group with these
+   * changes.
+   */
   #tell({ members }: WatchGroup, changes: readonly EncodedChange[]): void {
     const revision = this.#revision;
     const made = this.#made;
-    // From the last to the first: who falls behind is replaced in its place by the last, which was told already.
+    // From the last to the first: who falls behind is replaced in its place by the last, which was told
+    // already.
     for (let i = members.length - 1; i >= 0; i--) {
       const watcher = members[i] as Watcher;
       if (watcher.next > revision) continue;

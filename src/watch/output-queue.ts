@@ -1,6 +1,7 @@
 /**
- * What a stream has to send, in order and bounded. Events are offered and refused when they do not fit; answers to the
- * client's own requests are always taken, because a client that waits for them can ask no more than it is let to.
+ * What a stream has to send, in order and bounded. Events are offered and refused when they do not fit;
+ * answers to the client's own requests are always taken, because a client that waits for them can ask no more
+ * than it is let to.
  *
  * Events are shared bytes, so an entry is two references. What `take` gives is made only then.
  */
@@ -16,7 +17,10 @@ const OUTPUT_BYTES = 64;
 const ENVELOPE_BYTES = 48;
 
 export interface QueueLimits {
-  /** Most bytes that wait, an output counted with its events and 64 B. A single larger batch goes through alone. */
+  /**
+   * Most bytes that wait, an output counted with its events and 64 B. A single larger batch goes through
+   * alone.
+   */
   readonly maxQueuedBytes: number;
   /** Responses of this size are split for watchers that ask for fragments, if they have two events. */
   readonly fragmentBytes: number;

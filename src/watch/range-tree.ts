@@ -1,7 +1,7 @@
 /**
- * Ranges of keys, found by a key that lies in them: an AVL tree ordered by (start, end) in which every node knows the
- * largest end below it. A search costs O(log n) and a little more per range found, however many ranges there are; a
- * balanced tree and not a randomised one, because clients choose what is put in.
+ * Ranges of keys, found by a key that lies in them: an AVL tree ordered by (start, end) in which every node
+ * knows the largest end below it. A search costs O(log n) and a little more per range found, however many
+ * ranges there are; a balanced tree and not a randomised one, because clients choose what is put in.
  *
  * Source: Cormen et al., Introduction to Algorithms, "Augmenting data structures: interval trees".
  */

@@ -1,9 +1,9 @@
 /**
- * One client's stream: its watchers by ID, its queue, and those of its watchers that are behind. When events do not fit
- * into the queue the stream is *held*: nothing more is queued for it, live or old, until the client has taken half of
- * what waits and the hub comes to its turn. Meanwhile every event for one of its watchers turns that watcher into one
- * that is behind, in the order in which this happened. So a queue never grows, nothing is lost, and busy watchers cannot
- * keep the room from those that wait longer (etcd #17529).
+ * One client's stream: its watchers by ID, its queue, and those of its watchers that are behind. When events
+ * do not fit into the queue the stream is *held*: nothing more is queued for it, live or old, until the
+ * client has taken half of what waits and the hub comes to its turn. Meanwhile every event for one of its
+ * watchers turns that watcher into one that is behind, in the order in which this happened. So a queue never
+ * grows, nothing is lost, and busy watchers cannot keep the room from those that wait longer (etcd #17529).
  */
 import { ERR, fail } from "../base/index.ts";
 import type { MonoMs } from "../env/index.ts";
@@ -14,7 +14,10 @@ import { isEmptyRange, Watcher } from "./watcher.ts";
 
 /** Watchers that are put in order of how far behind they are at a time. */
 const ROUND_WATCHERS = 512;
-/** Progress reports on request that wait in one queue; further requests are passed over, as when one is not synced. */
+/**
+ * Progress reports on request that wait in one queue; further requests are passed over, as when one is not
+ * synced.
+ */
 const MAX_WAITING_REPORTS = 16;
 /** Watch ID of what concerns no watcher. */
 const NO_WATCHER = -1;

@@ -1,6 +1,7 @@
 /**
- * The synced watchers, found by key. Watchers of the same key or range are one group: a change is matched once per
- * group and made into bytes once, so ten thousand watchers of one key cost one look-up and ten thousand pushes.
+ * The synced watchers, found by key. Watchers of the same key or range are one group: a change is matched
+ * once per group and made into bytes once, so ten thousand watchers of one key cost one look-up and ten
+ * thousand pushes.
  */
 import { fail } from "../base/index.ts";
 import type { EncodedChange } from "./event-batch.ts";
@@ -38,7 +39,10 @@ export class SyncedIndex {
     this.#size++;
   }
 
-  /** The last member of the group takes the place, so whoever walks over members goes from the last to the first. */
+  /**
+   * The last member of the group takes the place, so whoever walks over members goes from the last to the
+   * first.
+   */
   remove(watcher: Watcher): void {
     const { range, place } = watcher;
     const group = this.#groupOf(range);

@@ -8,7 +8,7 @@ import type { WatchStreamState } from "./stream.ts";
 import type { WatchCreate } from "./types.ts";
 
 /**
- * - synced: it has, in its stream's queue or from it, every event up to the present revision; it is in the index.
+ * - synced: every event up to the present revision is in its queue or was taken; it is in the index.
  * - behind: it lacks events from `next` on, which are in the history; its stream knows it as such.
  * - gone: cancelled; nobody holds it but outputs that are still queued.
  */
@@ -33,8 +33,8 @@ export class Watcher {
   readonly startRevision: number;
   /**
    * The next revision that it may be told. Never falls, so nothing is told twice and nothing of the past.
-   * Invariant: while behind, all below has been queued. While synced it is a lower bound only: what counts then is the
-   * revision of the hub, so that telling ten thousand watchers writes to none of them.
+   * Invariant: while behind, all below has been queued. While synced it is a lower bound only: what counts
+   * then is the revision of the hub, so that telling ten thousand watchers writes to none of them.
    */
   next: number;
   state: WatcherState = "behind";

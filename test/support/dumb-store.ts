@@ -1,6 +1,7 @@
 /**
- * A store of keys at every revision that anybody can check by reading: a list of all change sets, searched from end to
- * end. It keeps everything for ever and refuses what was compacted, so that asking for it is found out.
+ * A store of keys at every revision that anybody can check by reading: a list of all change sets, searched
+ * from end to end. It keeps everything for ever and refuses what was compacted, so that asking for it is
+ * found out.
  */
 import { bytesOf, EMPTY_BYTES, ERR, type KvError } from "../../src/base/index.ts";
 import { latin1Of } from "../../src/base/latin1.ts";
@@ -104,7 +105,10 @@ export class DumbStore implements StoreView {
     return { key, createRevision, modRevision, version, value, lease };
   }
 
-  /** As the contract has it: changes outside the range count against `maxChanges` too, and values are left out. */
+  /**
+   * As the contract has it: changes outside the range count against `maxChanges` too, and values are left
+   * out.
+   */
   history(
     range: KeyRange,
     from: number,

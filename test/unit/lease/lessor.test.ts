@@ -1,5 +1,5 @@
-// Goal: leases behave as etcd's, row by row, and nothing of the clock reaches the table. Method: named rows over a
-// Lessor with records in a map and a hand-held clock; the bounds with ten thousand leases.
+// Goal: leases behave as etcd's, row by row, and nothing of the clock reaches the table. Method: named rows
+// over a Lessor with records in a map and a hand-held clock; the bounds with ten thousand leases.
 import { describe, expect, it } from "vitest";
 import { bytesOf, ERR, textOf } from "../../../src/base/index.ts";
 import type { Records } from "../../../src/env/index.ts";

@@ -1,5 +1,6 @@
-// Goal: the lessor is the same function as the simplest one that can be written down. Method: random calls on both,
-// every answer compared, invariants after each; reloads from the records in between. The seed is printed on failure.
+// Goal: the lessor is the same function as the simplest one that can be written down. Method: random calls on
+// both, every answer compared, invariants after each; reloads from the records in between. The seed is
+// printed on failure.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { textOf } from "../../../src/base/index.ts";

@@ -1,8 +1,9 @@
-// Goal: watch streams answer as etcd's do (etcd: v3rpc/watch.go, mvcc/watchable_store.go), row by row, and the bugs that
-// etcd had stay out, each by its number. Method: transcripts over a dumb store; a line is one response.
+// Goal: watch streams answer as etcd's do (etcd: v3rpc/watch.go, mvcc/watchable_store.go), row by row, and
+// the bugs that etcd had stay out, each by its number. Method: transcripts over a dumb store; a line is one
+// response.
 import { describe, expect, it } from "vitest";
 import { bytesOf } from "../../../src/base/index.ts";
-import { DamagedError } from "../../../src/mvcc/damaged.ts";
+import { DamagedError } from "../../../src/mvcc/index.ts";
 import type { Change } from "../../../src/mvcc/types.ts";
 import type { Event } from "../../../src/pb/kv.ts";
 import type { WatchCreate } from "../../../src/watch/index.ts";
@@ -178,7 +179,7 @@ describe("events", () => {
     expect(world.hub.count().behind).toBe(0);
   });
 
-  it("prevKv is what was before, absent for creations, and absent when compacted at the time it is sent", () => {
+  it("prevKv is what was before; absent for creations, and when compacted by the time it is sent", () => {
     const world = new WatchWorld();
     const [stream, old] = [world.open(), world.open()];
     world.watch(stream, "a", { prevKv: true });
@@ -473,7 +474,8 @@ describe("bugs of etcd", () => {
       }
       stream.requestProgress();
     }
-    // Once it is reported that revision r was reached, both watchers have had two and one event of each up to r.
+    // Once it is reported that revision r was reached, both watchers have had two and one event of each up to
+    // r.
     let [first, second, reports] = [0, 0, 0];
     for (const line of lines) {
       const [id, revision, events] = line.split(":").map(Number) as [number, number, number];

@@ -1,7 +1,7 @@
 /** A hub over the dumb store, and outputs as one line of text each, so that tests read as transcripts. */
 import { bytesOf, EMPTY_BYTES, textOf } from "../../../src/base/index.ts";
+import { decodeEvent } from "../../../src/pb/index.ts";
 import type { Event } from "../../../src/pb/kv.ts";
-import { decodeEvent } from "../../../src/pb/kv-value.ts";
 import {
   type WatchCreate,
   WatchHub,
