@@ -9,6 +9,7 @@ import { EMPTY_BYTES, ERR, type KvError } from "../../src/base/index.ts";
 import type {
   AlarmRequest,
   CompactionRequest,
+  DeleteRangeRequest,
   Event,
   KeyValue,
   KvRequest,
@@ -112,15 +113,13 @@ export class Model implements ModelView {
   /** All leases, in order of ID, with their keys in order of bytes. */
   leases(): { readonly id: bigint; readonly ttl: number; readonly keys: readonly Uint8Array[] }[] {
     const ids = [...this.#leases.keys()].sort((a, b) => (a < b ? -1 : 1));
-    return ids.map((id) => {
-      const lease = this.#leases.get(id);
-      const names = [...(lease?.keys ?? [])].sort();
-      return {
-        id,
-        ttl: lease?.ttl ?? 0,
-        keys: names.map((name) => this.#items.get(name)?.key ?? EMPTY_BYTES),
-      };
-    });
+    return ids.map((id) => ({ id, ttl: this.#leases.get(id)?.ttl ?? 0, keys: this.keysOfLease(id) }));
+  }
+
+  /** Keys that hang on a lease, in order of bytes; empty: none, or no such lease. */
+  keysOfLease(id: bigint): readonly Uint8Array[] {
+    const names = [...(this.#leases.get(id)?.keys ?? [])].sort();
+    return names.map((name) => this.#items.get(name)?.key ?? EMPTY_BYTES);
   }
 
   /** Every key that lives at a revision (default: now), in order. */
@@ -178,6 +177,26 @@ export class Model implements ModelView {
   }
 
   /**
+   * What a put, a delete or a txn would change now if every lease that it names were there; empty: nothing, or it would
+   * be refused. Changes nothing.
+   */
+  preview(request: PutRequest | DeleteRangeRequest | TxnRequest): readonly Event[] {
+    const { revision, compactRevision } = this;
+    const view: ModelView = { revision, compactRevision, hasLease: () => true };
+    const draft: Draft = { view, events: [], writes: true };
+    this.#execute(request, draft);
+    for (const event of draft.events.toReversed()) {
+      const name = latin1(event.kv.key);
+      const versions = this.#items.get(name)?.versions ?? [];
+      versions.pop();
+      if (event.type === "put" && event.kv.lease !== 0n) this.#leases.get(event.kv.lease)?.keys.delete(name);
+      const before = versions.at(-1)?.kv;
+      if (before !== undefined && before.lease !== 0n) this.#leases.get(before.lease)?.keys.add(name);
+    }
+    return draft.events;
+  }
+
+  /**
    * A model of its own that starts from the keys at a revision, without what was before; leases are those of now.
    * Costs one step per live key.
    */
@@ -200,7 +219,9 @@ export class Model implements ModelView {
   }
 
   #execute(request: KvRequest, draft: Draft): KvResponse | KvError {
-    const problem = doorProblem(request, this.#maxTxnOps) ?? this.#alarmProblem(request);
+    const problem =
+      doorProblem(request, this.#maxTxnOps) ??
+      (draft.view === this ? this.#alarmProblem(request) : undefined);
     if (problem !== undefined) return problem;
     switch (request.type) {
       case "put":
