@@ -98,8 +98,8 @@ export class RangeWork {
       this.#phase = "done";
       return 1;
     }
-    const whole = budget === Number.POSITIVE_INFINITY;
-    const asked = whole ? this.#wanted : Math.min(this.#wanted, KEYS_PER_SLICE);
+    const share = budget === Number.POSITIVE_INFINITY ? budget : Math.min(Math.ceil(budget), KEYS_PER_SLICE);
+    const asked = Math.min(this.#wanted, share);
     const limit = asked === Number.POSITIVE_INFINITY ? 0 : asked;
     const { metas, count } = this.#reader.resolve(range, this.lowest, limit);
     // The first slice covers the range from its begin, so its count is that of the whole.
