@@ -19,6 +19,8 @@ const SPARSE_KEYS = 128;
 const MERGED_KEYS = 384;
 
 export interface IndexBlock {
+  /** By which its keys name it. */
+  readonly number: number;
   readonly ids: Uint32Array;
   size: number;
   /** Number of present keys. */
@@ -37,6 +39,8 @@ export class KeyIndex {
   readonly #keys: KeyTable;
   readonly #isPresent: (id: number) => boolean;
   readonly #blocks: IndexBlock[] = [];
+  readonly #numbered: (IndexBlock | undefined)[] = [];
+  readonly #freeNumbers: number[] = [];
   /** Where the last `find` ended: the key, or where it would go. */
   #block = 0;
   #slot = 0;
@@ -52,12 +56,12 @@ export class KeyIndex {
     return this.#blocks;
   }
 
-  /** The block in which the last `find` or `insert` ended. */
-  get foundBlock(): IndexBlock {
-    return this.#blocks[this.#block] as IndexBlock;
+  /** The block that a key is in. */
+  blockOf(id: number): IndexBlock {
+    return this.#numbered[this.#keys.block(id)] as IndexBlock;
   }
 
-  /** The ID of a key; -1: it is not here. Either way `insert` may follow, and `foundBlock` after a hit. */
+  /** The ID of a key; -1: it is not here. `KeyTable.lookup` is quicker. */
   find(key: Uint8Array): number {
     const keys = this.#keys;
     const blocks = this.#blocks;
@@ -96,26 +100,30 @@ export class KeyIndex {
     return this.#stop(at, low, -1);
   }
 
-  /** Puts an ID where the last `find` missed its key. It is absent until told otherwise. */
-  insert(id: number): void {
+  /** Takes in the ID of a key that is not here. It is absent until told otherwise. */
+  insert(id: number, key: Uint8Array): void {
+    if (this.find(key) >= 0) fail("a key is twice in the index", { id });
     let block = this.#blocks[this.#block];
     if (block === undefined) {
-      block = emptyBlock();
+      block = this.#open();
       this.#blocks.push(block);
     }
     if (block.size === BLOCK_KEYS) block = this.#split(block);
     block.ids.copyWithin(this.#slot + 1, this.#slot, block.size);
     block.ids[this.#slot] = id;
     block.size++;
+    this.#keys.setBlock(id, block.number);
   }
 
-  /** Takes out the ID that the last `find` found; its key is absent. */
-  removeFound(): void {
+  /** Takes out a key, which is absent. */
+  remove(id: number): void {
+    const found = this.find(this.#keys.bytes(id));
+    if (found !== id) fail("a key is not in the index", { id, found });
     const at = this.#block;
     const block = this.#blocks[at] as IndexBlock;
     block.ids.copyWithin(this.#slot, this.#slot + 1, block.size);
     block.size--;
-    if (block.size === 0) this.#blocks.splice(at, 1);
+    if (block.size === 0) this.#drop(at);
     else if (block.size < SPARSE_KEYS && !this.#maybeMerge(at)) this.#maybeMerge(at - 1);
   }
 
@@ -142,6 +150,7 @@ export class KeyIndex {
         const id = block.ids[slot] as number;
         if (before !== undefined && this.#keys.compare(before, id, 0) >= 0)
           fail("index out of order", { id });
+        if (this.blockOf(id) !== block) fail("a key names another block", { id, number: block.number });
         before = this.#keys.bytes(id);
         count++;
       }
@@ -160,11 +169,12 @@ export class KeyIndex {
     // Keys that come in order fill their blocks: an append opens a block of its own.
     const isAppend = this.#slot === BLOCK_KEYS && this.#block === this.#blocks.length - 1;
     const kept = isAppend ? BLOCK_KEYS : BLOCK_KEYS >>> 1;
-    const upper = emptyBlock();
+    const upper = this.#open();
     upper.ids.set(block.ids.subarray(kept));
     upper.size = BLOCK_KEYS - kept;
     upper.newest = block.newest;
     upper.present = this.#presentIn(upper);
+    this.#rename(upper, 0);
     block.size = kept;
     block.present -= upper.present;
     this.#blocks.splice(this.#block + 1, 0, upper);
@@ -185,20 +195,38 @@ export class KeyIndex {
     const block = this.#blocks[at];
     const next = this.#blocks[at + 1];
     if (block === undefined || next === undefined || block.size + next.size > MERGED_KEYS) return false;
-    block.ids.set(next.ids.subarray(0, next.size), block.size);
+    const from = block.size;
+    block.ids.set(next.ids.subarray(0, next.size), from);
     block.size += next.size;
+    this.#rename(block, from);
     block.present += next.present;
     block.newest = Math.max(block.newest, next.newest);
-    this.#blocks.splice(at + 1, 1);
+    this.#drop(at + 1);
     return true;
+  }
+
+  /** Tells the keys of a block, from a slot on, that they are in it. */
+  #rename(block: IndexBlock, from: number): void {
+    for (let slot = from; slot < block.size; slot++)
+      this.#keys.setBlock(block.ids[slot] as number, block.number);
+  }
+
+  #open(): IndexBlock {
+    const number = this.#freeNumbers.pop() ?? this.#numbered.length;
+    const block = { number, ids: new Uint32Array(BLOCK_KEYS), size: 0, present: 0, newest: 0 };
+    this.#numbered[number] = block;
+    return block;
+  }
+
+  #drop(at: number): void {
+    const [block] = this.#blocks.splice(at, 1);
+    if (block === undefined) return;
+    this.#numbered[block.number] = undefined;
+    this.#freeNumbers.push(block.number);
   }
 }
 
 /** Whether a range goes on to the last key. */
 export function isOpenEnd(rangeEnd: Uint8Array): boolean {
   return rangeEnd.length === 1 && rangeEnd[0] === 0;
-}
-
-function emptyBlock(): IndexBlock {
-  return { ids: new Uint32Array(BLOCK_KEYS), size: 0, present: 0, newest: 0 };
 }

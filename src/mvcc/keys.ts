@@ -2,13 +2,16 @@
  * Every key that the store knows, once: its bytes and the row of its newest revision, under a small number, the *key
  * ID*, by which rows and the ordered index name it. A million keys are a million IDs and no JavaScript objects.
  *
+ * A key is looked up by hash; the ordered index would need twenty comparisons, each in memory that is cold. The table
+ * of hashes grows by linear hashing, one bucket split per two keys, so no put pays for all the keys before it.
+ *
  * Bytes lie in blocks that are only ever appended to. Never are they written a second time, so a view of a key stays
  * what it is for as long as somebody holds it; a block of which little is in use is emptied into the newest one and
  * dropped whole.
  *
  *     block   | key ID, length | bytes, padded to 8 | key ID, length | ...        all at multiples of 8
  */
-import { fail } from "../base/index.ts";
+import { fail, finishHash, mixHashBytes } from "../base/index.ts";
 
 /** In place of a row or a key ID: none. */
 export const NONE = 0xffff_ffff;
@@ -21,9 +24,25 @@ const UNIT_MASK = (1 << BLOCK_UNITS_SHIFT) - 1;
 const MAX_BLOCKS = 2 ** (32 - BLOCK_UNITS_SHIFT);
 const HEADER_BYTES = 8;
 
-const COLUMN_SHIFT = 11;
+/** Columns: words per key ID. Of a free ID the position is NONE and the newest row the next free ID. */
+const WORDS = 4;
+const POSITION = 0;
+const NEWEST = 1;
+/** The next key of the same bucket; NONE: it is the last. */
+const NEXT = 2;
+const BLOCK = 3;
+const COLUMN_SHIFT = 10;
 const COLUMN_KEYS = 1 << COLUMN_SHIFT;
 const COLUMN_MASK = COLUMN_KEYS - 1;
+
+const HEADS_SHIFT = 10;
+const HEADS = 1 << HEADS_SHIFT;
+/** Average number of keys in a bucket. */
+const BUCKET_KEYS = 2;
+/** A bucket with more keys was made by somebody who wants it so; then the ordered index is asked. */
+const MAX_CHAIN = 32;
+/** What `lookup` says then. */
+export const UNDECIDED = -2;
 
 interface Block {
   readonly bytes: Uint8Array;
@@ -39,8 +58,13 @@ export class KeyTable {
   readonly #freeBlocks: number[] = [];
   /** The block that is appended to; NONE: none yet. */
   #current = NONE;
-  /** Two words per key ID: position of its bytes, newest row. Of a free ID: NONE and the next free ID. */
   readonly #columns: Uint32Array[] = [];
+  /** First key of each bucket. */
+  readonly #heads: Uint32Array[] = [new Uint32Array(HEADS).fill(NONE)];
+  /** Number of buckets; those below `#buckets - #base` and from `#base` on are split already. */
+  #buckets = 1;
+  /** Invariant: a power of two, <= #buckets < 2 * #base. */
+  #base = 1;
   #ids = 0;
   #freeId = NONE;
   #size = 0;
@@ -54,45 +78,66 @@ export class KeyTable {
     return this.#size;
   }
 
+  /** The ID of a key; -1: it is not there; UNDECIDED: too many keys have its hash. */
+  lookup(key: Uint8Array): number {
+    let id = this.#head(this.#bucketOf(hashOf(key)));
+    for (let steps = 0; id !== NONE; steps++) {
+      if (steps === MAX_CHAIN) return UNDECIDED;
+      if (this.#equals(key, id)) return id;
+      id = this.#word(id, NEXT);
+    }
+    return -1;
+  }
+
   /** Takes a copy of a key that is not there yet. */
   add(key: Uint8Array): number {
     let id = this.#freeId;
     if (id === NONE) {
       id = this.#ids++;
       if (id === NONE) fail("too many keys");
-      if (id >>> COLUMN_SHIFT === this.#columns.length) this.#columns.push(new Uint32Array(2 * COLUMN_KEYS));
+      if (id >>> COLUMN_SHIFT === this.#columns.length)
+        this.#columns.push(new Uint32Array(WORDS * COLUMN_KEYS));
     } else {
       this.#freeId = this.newest(id);
     }
-    const position = this.#store(id, key, 0, key.length);
-    const column = this.#columns[id >>> COLUMN_SHIFT] as Uint32Array;
-    column[(id & COLUMN_MASK) << 1] = position;
-    column[((id & COLUMN_MASK) << 1) | 1] = NONE;
+    this.#setWord(id, POSITION, this.#store(id, key, 0, key.length));
+    this.#setWord(id, NEWEST, NONE);
+    this.#chain(id, this.#bucketOf(hashOf(key)));
     this.#size++;
+    if (this.#size > this.#buckets * BUCKET_KEYS) this.#splitBucket();
     return id;
   }
 
   /** Forgets a key. Its ID will be given to another. */
   remove(id: number): void {
+    this.#unchain(id);
     const position = this.#position(id);
     const number = position >>> BLOCK_UNITS_SHIFT;
     const block = this.#blocks[number] as Block;
     block.live -= entryBytes(block.words[(position & UNIT_MASK) * 2 + 1] as number);
     if (block.live === 0 && number !== this.#current) this.#drop(number);
-    const column = this.#columns[id >>> COLUMN_SHIFT] as Uint32Array;
-    column[(id & COLUMN_MASK) << 1] = NONE;
-    column[((id & COLUMN_MASK) << 1) | 1] = this.#freeId;
+    this.#setWord(id, POSITION, NONE);
+    this.#setWord(id, NEWEST, this.#freeId);
     this.#freeId = id;
     this.#size--;
   }
 
   /** Row of the newest revision of a key. */
   newest(id: number): number {
-    return (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[((id & COLUMN_MASK) << 1) | 1] as number;
+    return this.#word(id, NEWEST);
   }
 
   setNewest(id: number, row: number): void {
-    (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[((id & COLUMN_MASK) << 1) | 1] = row;
+    this.#setWord(id, NEWEST, row);
+  }
+
+  /** Number of the index block that the key is in. */
+  block(id: number): number {
+    return this.#word(id, BLOCK);
+  }
+
+  setBlock(id: number, number: number): void {
+    this.#setWord(id, BLOCK, number);
   }
 
   /** The bytes of a key: a view that stays valid and unchanged. */
@@ -157,7 +202,7 @@ export class KeyTable {
 
   /** Bytes of memory that the table holds. */
   get memoryBytes(): number {
-    let bytes = this.#columns.length * COLUMN_KEYS * 8;
+    let bytes = this.#columns.length * COLUMN_KEYS * WORDS * 4 + this.#heads.length * HEADS * 4;
     for (const block of this.#blocks) bytes += block?.bytes.length ?? 0;
     return bytes;
   }
@@ -176,6 +221,8 @@ export class KeyTable {
       const at = (position & UNIT_MASK) * 2;
       if (block.words[at] !== id) fail("block names another key", { id, found: block.words[at] });
       live.set(number, (live.get(number) ?? 0) + entryBytes(block.words[at + 1] as number));
+      const found = this.lookup(this.bytes(id));
+      if (found !== id && found !== UNDECIDED) fail("a key is not found by its hash", { id, found });
     }
     if (size !== this.#size) fail("number of keys", { size, counted: this.#size });
     this.#blocks.forEach((block, number) => {
@@ -186,7 +233,73 @@ export class KeyTable {
   }
 
   #position(id: number): number {
-    return (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[(id & COLUMN_MASK) << 1] as number;
+    return this.#word(id, POSITION);
+  }
+
+  #word(id: number, column: number): number {
+    return (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[(id & COLUMN_MASK) * WORDS + column] as number;
+  }
+
+  #setWord(id: number, column: number, value: number): void {
+    (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[(id & COLUMN_MASK) * WORDS + column] = value;
+  }
+
+  #equals(key: Uint8Array, id: number): boolean {
+    const position = this.#position(id);
+    const block = this.#blocks[position >>> BLOCK_UNITS_SHIFT] as Block;
+    const unit = position & UNIT_MASK;
+    if (block.words[unit * 2 + 1] !== key.length) return false;
+    const base = (unit << UNIT_SHIFT) + HEADER_BYTES;
+    const { bytes } = block;
+    // From the end: keys of one kind begin alike.
+    for (let i = key.length - 1; i >= 0; i--) if (key[i] !== bytes[base + i]) return false;
+    return true;
+  }
+
+  #bucketOf(hash: number): number {
+    const bucket = hash & (2 * this.#base - 1);
+    return bucket < this.#buckets ? bucket : bucket - this.#base;
+  }
+
+  #head(bucket: number): number {
+    return (this.#heads[bucket >>> HEADS_SHIFT] as Uint32Array)[bucket & (HEADS - 1)] as number;
+  }
+
+  #setHead(bucket: number, id: number): void {
+    (this.#heads[bucket >>> HEADS_SHIFT] as Uint32Array)[bucket & (HEADS - 1)] = id;
+  }
+
+  #chain(id: number, bucket: number): void {
+    this.#setWord(id, NEXT, this.#head(bucket));
+    this.#setHead(bucket, id);
+  }
+
+  #unchain(id: number): void {
+    const bucket = this.#bucketOf(hashOf(this.bytes(id)));
+    let before = this.#head(bucket);
+    const next = this.#word(id, NEXT);
+    if (before === id) {
+      this.#setHead(bucket, next);
+      return;
+    }
+    for (let after = this.#word(before, NEXT); after !== id; after = this.#word(before, NEXT)) before = after;
+    this.#setWord(before, NEXT, next);
+  }
+
+  /** Makes one more bucket, out of the keys of another. */
+  #splitBucket(): void {
+    const from = this.#buckets - this.#base;
+    if (this.#buckets >>> HEADS_SHIFT === this.#heads.length)
+      this.#heads.push(new Uint32Array(HEADS).fill(NONE));
+    this.#buckets++;
+    let id = this.#head(from);
+    this.#setHead(from, NONE);
+    while (id !== NONE) {
+      const next = this.#word(id, NEXT);
+      this.#chain(id, this.#bucketOf(hashOf(this.bytes(id))));
+      id = next;
+    }
+    if (this.#buckets === 2 * this.#base) this.#base *= 2;
   }
 
   /** Appends source[lo, hi) as the key of `id`; returns the position. */
@@ -231,8 +344,7 @@ export class KeyTable {
       // The ID may have gone to another key since; then that key lies elsewhere.
       if (this.#position(id) === number * (UNIT_MASK + 1) + (at >>> UNIT_SHIFT)) {
         const from = at + HEADER_BYTES;
-        const position = this.#store(id, block.bytes, from, from + length);
-        (this.#columns[id >>> COLUMN_SHIFT] as Uint32Array)[(id & COLUMN_MASK) << 1] = position;
+        this.#setWord(id, POSITION, this.#store(id, block.bytes, from, from + length));
         moved++;
       }
       at += entryBytes(length);
@@ -241,6 +353,10 @@ export class KeyTable {
     this.#drop(number);
     return moved + 1;
   }
+}
+
+function hashOf(key: Uint8Array): number {
+  return finishHash(mixHashBytes(0, key)) | 0;
 }
 
 function entryBytes(length: number): number {

@@ -97,15 +97,12 @@ export class StateLoader {
 
   #append(main: number, sub: number, change: ChangeRecord): string | undefined {
     const state = this.#state;
-    let id = state.index.find(change.key);
+    let id = state.find(change.key);
     const older = id < 0 ? NONE : state.keys.newest(id);
     const problem = this.#chainProblem(main, older, change);
     if (problem !== undefined) return problem;
-    if (id < 0) {
-      id = state.keys.add(change.key);
-      state.index.insert(id);
-    }
-    const block = state.index.foundBlock;
+    if (id < 0) id = state.addKey(change.key);
+    const block = state.index.blockOf(id);
     const wasPresent = older !== NONE && !state.rows.isDelete(older);
     const { createRevision, version, leaseLow, leaseHigh, valueBytes } = change;
     state.append({ main, sub, key: id, createRevision, version, leaseLow, leaseHigh, valueBytes });

@@ -48,7 +48,7 @@ export function isInRange(state: StoreState, id: number, range: KeyRange): boole
 }
 
 function findRow(state: StoreState, key: Uint8Array, at: number): number {
-  const id = state.index.find(key);
+  const id = state.find(key);
   return id < 0 ? NONE : state.visible(id, at);
 }
 

@@ -23,7 +23,7 @@ const CREATE = 1;
 /** 0: the row is a delete. */
 const VERSION = 2;
 
-const WORDS = 8;
+const WORDS = 7;
 const SUB = 0;
 const KEY = 1;
 const OLDER = 2;
@@ -31,7 +31,6 @@ const NEWER = 3;
 const LEASE_LOW = 4;
 const LEASE_HIGH = 5;
 const VALUE_BYTES = 6;
-// The eighth word pads a row to 32 bytes, so that it never lies across two cache lines.
 
 export interface RowChunk {
   readonly number: number;

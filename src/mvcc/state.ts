@@ -5,7 +5,7 @@
 import { fail } from "../base/index.ts";
 import type { Records } from "../env/index.ts";
 import { KeyIndex } from "./key-index.ts";
-import { KeyTable, NONE } from "./keys.ts";
+import { KeyTable, NONE, UNDECIDED } from "./keys.ts";
 import { decodeValue, RecordWriter, valueName } from "./records.ts";
 import { type NewRow, type RowChunk, RowTable } from "./rows.ts";
 import type { DamagedRecord, KeyMeta } from "./types.ts";
@@ -40,6 +40,19 @@ export class StoreState {
 
   constructor(records: Records) {
     this.records = records;
+  }
+
+  /** The ID of a key; -1: it was never put, or compaction has forgotten it. */
+  find(key: Uint8Array): number {
+    const id = this.keys.lookup(key);
+    return id === UNDECIDED ? this.index.find(key) : id;
+  }
+
+  /** Takes in a key that is not there yet. */
+  addKey(key: Uint8Array): number {
+    const id = this.keys.add(key);
+    this.index.insert(id, key);
+    return id;
   }
 
   /** The put of a key that a reader at revision `at` sees; NONE: the key was absent. */

@@ -44,11 +44,10 @@ export class Txn implements WriteTxn {
     if (key.length === 0) fail("put of an empty key");
     const state = this.#state;
     const { index, keys, rows, records, writer } = state;
-    let id = index.find(key);
+    let id = state.find(key);
     let previous: KeyMeta | undefined;
     if (id < 0) {
-      id = keys.add(key);
-      index.insert(id);
+      id = state.addKey(key);
     } else {
       const older = keys.newest(id);
       if (!rows.isDelete(older)) previous = state.meta(older, key);
@@ -67,7 +66,7 @@ export class Txn implements WriteTxn {
       valueBytes: value.length,
     };
     state.append(row);
-    const block = index.foundBlock;
+    const block = index.blockOf(id);
     block.newest = main;
     if (previous === undefined) block.present++;
     records.put(changeName(main, sub), writer.put(main, sub, key, row));
@@ -83,8 +82,8 @@ export class Txn implements WriteTxn {
     const { index } = this.#state;
     const deleted: KeyMeta[] = [];
     if (range.rangeEnd.length === 0) {
-      const id = index.find(range.key);
-      if (id >= 0) this.#maybeDelete(id, index.foundBlock, deleted);
+      const id = this.#state.find(range.key);
+      if (id >= 0) this.#maybeDelete(id, index.blockOf(id), deleted);
       return deleted;
     }
     const bounds = index.bounds(range);
