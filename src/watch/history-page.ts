@@ -8,15 +8,18 @@ import type { StoreView } from "../mvcc/types.ts";
 import { batchOf, EncodedChange, EventBatch, WISHES } from "./event-batch.ts";
 import type { WatchedRange } from "./watcher.ts";
 
-/** A batch is closed by the revision with which it reaches this many bytes. */
-const BATCH_BYTES = 256 * 1024;
-
 /** What of a page is told in one output. */
 export interface PageBatch {
   readonly batch: EventBatch;
-  /** First revision of which it holds events, and the one after its last. */
+  /** First revision of which it holds events. */
   readonly first: number;
-  readonly next: number;
+}
+
+export interface Reading {
+  readonly from: number;
+  readonly revision: number;
+  readonly maxChanges: number;
+  readonly batchBytes: number;
 }
 
 interface PageSet {
@@ -39,16 +42,18 @@ export class HistoryPage {
   /** Where to go on behind it; above `revision`: there is no more. */
   readonly next: number;
   readonly #store: StoreView;
+  readonly #batchBytes: number;
   readonly #sets: readonly PageSet[];
   readonly #made = new Array<Made | undefined>(WISHES).fill(undefined);
 
-  /** Reads history from a revision to the present, at most about `maxChanges` changes of it. */
-  constructor(
-    store: StoreView,
-    range: WatchedRange,
-    { from, revision, maxChanges }: { from: number; revision: number; maxChanges: number },
-  ) {
+  /**
+   * Reads history from a revision to the present, at most about `maxChanges` changes of it. A batch is closed by
+   * the revision with which it reaches `batchBytes`.
+   */
+  constructor(store: StoreView, range: WatchedRange, reading: Reading) {
+    const { from, revision, maxChanges, batchBytes } = reading;
     this.#store = store;
+    this.#batchBytes = batchBytes;
     this.range = range;
     this.from = from;
     this.revision = revision;
@@ -78,7 +83,7 @@ export class HistoryPage {
     const events: Uint8Array[] = [];
     let first = 0;
     let bytes = 0;
-    while (made.sets < this.#sets.length && bytes < BATCH_BYTES) {
+    while (made.sets < this.#sets.length && bytes < this.#batchBytes) {
       const set = this.#sets[made.sets] as PageSet;
       const part = batchOf(set.changes, { revision: this.revision, wishes, store: this.#store });
       if (part instanceof Error) {
@@ -93,8 +98,7 @@ export class HistoryPage {
       bytes += part.eventBytes;
     }
     if (events.length === 0) return undefined;
-    const last = this.#sets[made.sets - 1] as PageSet;
-    const done = { batch: new EventBatch(this.revision, events), first, next: last.revision + 1 };
+    const done = { batch: new EventBatch(this.revision, events), first };
     made.batches.push(done);
     return done;
   }

@@ -24,6 +24,8 @@ import type { Watcher } from "./watcher.ts";
 
 /** Changes of history that one watcher's slice examines at most, and one revision more. */
 const SLICE_CHANGES = 512;
+/** An output of history holds about so many bytes at most, and one revision more. */
+const BATCH_BYTES = 256 * 1024;
 /** Watchers of one stream that are served in one turn. */
 const TURN_WATCHERS = 64;
 /** Progress rounds that are due within so many milliseconds are made together. */
@@ -51,6 +53,8 @@ export interface WatchHubDependencies {
  */
 export class WatchHub implements WatchHubApi {
   readonly #limits: QueueLimits;
+  /** Small against the room of a queue, so that history finds its place beside what waits. */
+  readonly #batchBytes: number;
   readonly #progressIntervalMs: number;
   readonly #random: Random;
   #store: StoreView;
@@ -78,6 +82,7 @@ export class WatchHub implements WatchHubApi {
       maxQueuedBytes: options.maxQueuedBytes ?? 16 * 1024 * 1024,
       fragmentBytes: options.fragmentBytes ?? 2 * 1024 * 1024,
     };
+    this.#batchBytes = Math.min(BATCH_BYTES, this.#limits.maxQueuedBytes / 4);
     this.#progressIntervalMs = options.progressIntervalMs ?? 600_000;
     assert(this.#progressIntervalMs >= PROGRESS_GRAIN_MS, "progress interval is too short", {
       progressIntervalMs: this.#progressIntervalMs,
@@ -250,6 +255,7 @@ export class WatchHub implements WatchHubApi {
           from: watcher.next,
           revision: this.#revision,
           maxChanges: SLICE_CHANGES,
+          batchBytes: this.#batchBytes,
         });
         this.#page = page;
         used += Math.min(page.next - page.from, SLICE_CHANGES);
@@ -286,7 +292,6 @@ export class WatchHub implements WatchHubApi {
         watcher.next = part.first;
         return { type: "held", batches };
       }
-      watcher.next = part.next;
     }
   }
 
