@@ -16,12 +16,14 @@ export class Evidence {
 
   /** @param isOwned whether the request behind a revision is known; then nothing is kept of it. */
   constructor(history: KvHistory, isOwned: (revision: number) => boolean) {
-    for (const watch of history.watches) {
-      this.#noteCompleteness(watch);
-      for (const answer of watch.answers) {
-        this.#know(answer.revision, answer.at);
-        this.#lastRevision = Math.max(this.#lastRevision, answer.revision);
-        for (const event of answer.events) if (!isOwned(event.kv.modRevision)) this.#add(event);
+    // Who is told of everything also knows in which order it was; so these come first.
+    const isOfAll = (watch: WatchRecord): boolean => this.#noteCompleteness(watch);
+    const watches = [...history.watches.filter(isOfAll), ...history.watches];
+    for (const { answers } of watches) {
+      for (const { revision, at, events } of answers) {
+        this.#know(revision, at);
+        this.#lastRevision = Math.max(this.#lastRevision, revision);
+        for (const event of events) if (!isOwned(event.kv.modRevision)) this.#add(event);
       }
     }
     for (const { outcome, request, returned } of history.operations) {
@@ -59,14 +61,15 @@ export class Evidence {
     return this.#complete.some(({ from, to }) => from <= revision && revision <= to);
   }
 
-  #noteCompleteness(watch: WatchRecord): void {
+  #noteCompleteness(watch: WatchRecord): boolean {
     const { key, rangeEnd, noPut, noDelete, startRevision } = watch.request;
     const isOfAll = (key.length === 0 || latin1(key) === FROM_KEY) && latin1(rangeEnd) === FROM_KEY;
     const created = watch.answers[0];
-    if (!isOfAll || noPut || noDelete || created === undefined) return;
+    if (!isOfAll || noPut || noDelete || created === undefined) return false;
     const from = startRevision > 0 ? startRevision : created.revision + 1;
     const to = watch.answers.findLast((answer) => answer.events.length > 0 && !answer.fragment);
     this.#complete.push({ from, to: to?.events.at(-1)?.kv.modRevision ?? 0 });
+    return true;
   }
 
   /** What was seen of a revision; all of it if it is complete. */

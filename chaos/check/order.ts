@@ -149,8 +149,10 @@ export class InferredOrder implements StepSource {
 
   next(model: Model): Step | undefined {
     for (;;) {
-      const step = this.#queue.shift();
-      if (step !== undefined) return step;
+      const step = this.#queue[0];
+      if (step?.owner !== undefined) this.#expireBefore(step.owner, model);
+      const next = this.#queue.shift();
+      if (next !== undefined) return next;
       if (this.#gap < model.revision) {
         this.#gap = model.revision;
         this.#queueGap(model);
@@ -199,10 +201,7 @@ export class InferredOrder implements StepSource {
     // Compactions first, in their order, so that equal moments leave it.
     operations.sort((a, b) => compactedAt(a) - compactedAt(b));
     operations.sort((a, b) => (moment.get(a) ?? 0) - (moment.get(b) ?? 0));
-    for (const operation of operations) {
-      this.#expireBefore(operation, model);
-      this.#push(operation);
-    }
+    for (const operation of operations) this.#push(operation);
   }
 
   /** A lease without keys runs out without a trace; that its ID can be granted again shows that it did. */
@@ -214,7 +213,7 @@ export class InferredOrder implements StepSource {
     if (before === undefined || !model.hasLease(granted.id) || model.keysOfLease(granted.id).length > 0)
       return;
     const hasRunOut = operation.returned - before.call >= before.ttl * US_PER_SECOND;
-    if (hasRunOut || this.#unknownRevoke(granted.id)) this.#queueRevoke(granted.id, undefined);
+    if (hasRunOut || this.#unknownRevoke(granted.id)) this.#queueRevoke(granted.id);
   }
 
   /** Queues the request that made the next revision, and what it needs; false: there is none. */
@@ -234,7 +233,7 @@ export class InferredOrder implements StepSource {
     if (this.#queueUnknown(seen, model)) return true;
     for (const lease of model.leases()) {
       if (!explains(seen, lease.keys.map(deletion))) continue;
-      this.#queueRevoke(lease.id, undefined);
+      this.#queueRevoke(lease.id);
       return true;
     }
     this.#reportPhantom(revision, seen);
@@ -373,9 +372,9 @@ export class InferredOrder implements StepSource {
   }
 
   /** Queues a revoke that nobody was answered with. */
-  #queueRevoke(id: bigint, owner: KvOperation | undefined): void {
+  #queueRevoke(id: bigint): void {
     this.#doubtful.set(id, this.#grants.get(id)?.ttl ?? 0);
-    this.#queue.push({ request: { type: "leaseRevoke", id }, owner, refused: undefined });
+    this.#queue.unshift({ request: { type: "leaseRevoke", id }, owner: undefined, refused: undefined });
   }
 
   #push(owner: KvOperation): void {
@@ -455,17 +454,20 @@ function leasesOf(changes: readonly Event[]): readonly bigint[] {
   return changes.flatMap(({ kv }) => (kv.lease === 0n ? [] : [kv.lease]));
 }
 
-/** Whether changes are there, and all that was seen is among them. */
+/** Whether changes are there, and all that was seen is among them; in its order, if it was all there was. */
 function explains(seen: Seen, changes: readonly Event[]): boolean {
   if (changes.length === 0 || (seen.isAll && changes.length !== seen.events.length)) return false;
-  return seen.events.every((event) =>
-    changes.some(
-      (change) =>
-        change.type === event.type &&
-        compareBytes(change.kv.key, event.kv.key) === 0 &&
-        change.kv.lease === event.kv.lease &&
-        (change.type === "delete" || equalBytes(change.kv.value, event.kv.value)),
-    ),
+  if (seen.isAll) return seen.events.every((event, i) => isSameChange(event, changes[i]));
+  return seen.events.every((event) => changes.some((change) => isSameChange(event, change)));
+}
+
+function isSameChange(event: Event, change: Event | undefined): boolean {
+  return (
+    change !== undefined &&
+    change.type === event.type &&
+    compareBytes(change.kv.key, event.kv.key) === 0 &&
+    change.kv.lease === event.kv.lease &&
+    (change.type === "delete" || equalBytes(change.kv.value, event.kv.value))
   );
 }
 

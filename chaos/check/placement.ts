@@ -6,8 +6,15 @@
  */
 
 import { ERR } from "../../src/base/index.ts";
+import type { RequestOp } from "../../src/pb/kv.ts";
 import type { Findings } from "./findings.ts";
-import { isSerializable, type KeepAliveRecord, type KvHistory, type KvOperation } from "./kv-history.ts";
+import {
+  type ClientRequest,
+  isSerializable,
+  type KeepAliveRecord,
+  type KvHistory,
+  type KvOperation,
+} from "./kv-history.ts";
 import { doorProblem, MAX_TXN_OPS } from "./model-rules.ts";
 import { judgeAnswer, namesRevision, type Replay } from "./replay.ts";
 import type { Timeline } from "./timeline.ts";
@@ -212,10 +219,12 @@ export class Placement {
     if (this.#history.log !== undefined) return false;
     const { returned } = operation;
     if (error === ERR.compacted.message) {
+      const wanted = lowestRevision(operation.request);
       return this.#history.operations.some(
         ({ request, call, outcome }) =>
           request.type === "compaction" &&
           call < returned &&
+          request.revision > wanted &&
           outcome.type !== "ok" &&
           outcome.type !== "refused",
       );
@@ -297,4 +306,13 @@ export class Placement {
   #reportRefusal(operation: KvOperation, says: string): void {
     this.#findings.add("wrong refusal", `${showOperation(operation)}: ${says}`, { operations: [operation] });
   }
+}
+
+/** The lowest revision that a request names, which a compaction above it makes unreadable; Infinity: none. */
+function lowestRevision(request: ClientRequest | RequestOp | undefined): number {
+  if (request?.type === "range") return request.revision > 0 ? request.revision : Number.POSITIVE_INFINITY;
+  // One at the very revision is refused too.
+  if (request?.type === "compaction") return request.revision - 1;
+  if (request?.type !== "txn") return Number.POSITIVE_INFINITY;
+  return Math.min(...request.success.map(lowestRevision), ...request.failure.map(lowestRevision));
 }
