@@ -1,7 +1,7 @@
 /**
  * Everything that entries build up, applied in log order: the key-value state, registers, requests seen, member
- * records, the configuration and a running hash. A function of the entries and nothing else: no clock, no chance, no option of this member may
- * reach it, or members that applied the same entries would differ.
+ * records, the configuration and a running hash. A function of the entries and nothing else: no clock, no chance, no
+ * option of this member may reach it, or members that applied the same entries would differ.
  *
  * The hash chains (index, term, type, data, outcome) of every entry, so equal applied index means equal hash on all
  * members, over restarts and snapshots too: it is saved as a record in the same backend batch. That costs 32 bits per

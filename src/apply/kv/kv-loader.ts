@@ -21,7 +21,7 @@ export function isKvRecord(name: string): boolean {
     prefix === VALUE_PREFIX ||
     prefix === LEASE_PREFIX ||
     prefix === ALARM_PREFIX ||
-    name === FLOOR_RECORD
+    prefix === FLOOR_RECORD
   );
 }
 

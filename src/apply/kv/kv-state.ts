@@ -119,7 +119,7 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
     return this.#alarms.isCorrupt ? ERR.corrupt : undefined;
   }
 
-  /** Why a request is not even looked at. What makes room, or says how things stand, is never refused for want of it. */
+  /** Why a request is not even looked at. What makes room is never refused for want of it. */
   #refusal(request: KvRequest, context: KvContext): KvError | undefined {
     if (request.type === "alarm" || request.type === "leaseCheckpoint") return undefined;
     if (this.#alarms.isCorrupt) return ERR.corrupt;

@@ -66,7 +66,11 @@ export class RangeWork {
     return { type: "range", kvs: this.#kvs, more: this.#more, count: this.#count };
   }
 
-  /** Does about `budget` units of work, at least one; a unit is a key or 4 KiB of value. True: done. @throws DamagedValue */
+  /**
+   * Does about `budget` units of work, at least one; a unit is a key or 4 KiB of value. True: done.
+   *
+   * @throws DamagedValue
+   */
   step(budget: number): boolean {
     let left = budget;
     while (left > 0 && this.#phase !== "done") left -= this.#slice(left);
