@@ -47,6 +47,7 @@ export class StateLoader {
     }
     if (this.#refused !== undefined) return this.#refused;
     state.revision = this.#main;
+    state.lastChanges = this.#lastChanges();
     state.logicalBytes = 0;
     state.eachRow(0, this.#main, (row) => {
       if (state.isKept(row, state.compactRevision)) state.logicalBytes += state.rowBytes(row);
@@ -78,7 +79,18 @@ export class StateLoader {
     if (misplaced !== undefined) return misplaced;
     const decoded = decodeChange(main, sub, bytes);
     if (decoded.type === "refused") return decoded.reason;
+    const { before } = decoded.value;
+    // The last change of a revision is the newest of its key: no compaction at or below that revision drops it.
+    const counted = main === this.#main ? before : this.#lastChanges();
+    if (main > this.#state.compactRevision && before !== counted) {
+      return `changes before it are missing: the last revision had ${before}, ${counted} were found`;
+    }
     return this.#append(main, sub, decoded.value);
+  }
+
+  /** Number of changes of the last revision, as its records tell. */
+  #lastChanges(): number {
+    return this.#state.rows.size === 0 ? 0 : this.#sub + 1;
   }
 
   /** Why a change cannot follow the last one. */
@@ -88,10 +100,8 @@ export class StateLoader {
     const isAfter = main > this.#main || (main === this.#main && !isFirst && sub > this.#sub);
     if (!isAfter) return `it is out of order, after revision ${this.#main}.${this.#sub}`;
     if (main <= compactRevision) return undefined;
-    const expected =
-      sub === 0
-        ? main === Math.max(this.#main, compactRevision, FIRST_REVISION) + 1
-        : main === this.#main && sub === this.#sub + 1;
+    // Something of the revision at the floor is always left, so not even there is a gap.
+    const expected = sub === 0 ? main === this.#main + 1 : main === this.#main && sub === this.#sub + 1;
     return expected ? undefined : `the change before it is missing, the last is ${this.#main}.${this.#sub}`;
   }
 

@@ -7,6 +7,11 @@ import type { KeyMeta, KeyRange, Resolved } from "./types.ts";
 
 const NOTHING: Resolved = { metas: [], count: 0 };
 
+/** A range of more index blocks than this may be counted backwards from now. */
+const MANY_BLOCKS = 4;
+/** Keys in a block, about, for the choice between the two ways to count. */
+const TYPICAL_BLOCK_KEYS = 300;
+
 /** Keys and their number as of revision `at`; at most `limit` keys (<= 0: all). */
 export function resolveAt(state: StoreState, range: KeyRange, at: number, limit: number): Resolved {
   if (range.rangeEnd.length === 0) {
@@ -18,8 +23,8 @@ export function resolveAt(state: StoreState, range: KeyRange, at: number, limit:
   const metas: KeyMeta[] = [];
   const most = limit <= 0 ? Number.POSITIVE_INFINITY : limit;
   const { blocks } = state.index;
-  const { hi } = bounds;
-  let { block, slot } = bounds.lo;
+  const { lo, hi } = bounds;
+  let { block, slot } = lo;
   for (; block <= hi.block && block < blocks.length; block++, slot = 0) {
     const { ids, size } = blocks[block] as IndexBlock;
     const end = block === hi.block ? hi.slot : size;
@@ -29,6 +34,7 @@ export function resolveAt(state: StoreState, range: KeyRange, at: number, limit:
     }
     if (metas.length >= most) break;
   }
+  if (isCountedBack(state, lo, hi, at)) return { metas, count: countBack(state, range, { lo, hi }, at) };
   return { metas, count: metas.length + countBetween(state, { block, slot }, hi, at) };
 }
 
@@ -36,7 +42,11 @@ export function resolveAt(state: StoreState, range: KeyRange, at: number, limit:
 export function countAt(state: StoreState, range: KeyRange, at: number): number {
   if (range.rangeEnd.length === 0) return findRow(state, range.key, at) === NONE ? 0 : 1;
   const bounds = state.index.bounds(range);
-  return bounds === undefined ? 0 : countBetween(state, bounds.lo, bounds.hi, at);
+  if (bounds === undefined) return 0;
+  const { lo, hi } = bounds;
+  return isCountedBack(state, lo, hi, at)
+    ? countBack(state, range, bounds, at)
+    : countBetween(state, lo, hi, at);
 }
 
 /** Whether a key lies in a range. */
@@ -50,6 +60,36 @@ export function isInRange(state: StoreState, id: number, range: KeyRange): boole
 function findRow(state: StoreState, key: Uint8Array, at: number): number {
   const id = state.find(key);
   return id < 0 ? NONE : state.visible(id, at);
+}
+
+/**
+ * Whether it is quicker to count what is present now and go back over the changes since `at` than to look at every key.
+ * A client that pages through a million keys at one revision asks for the count with every page.
+ */
+function isCountedBack(state: StoreState, lo: Place, hi: Place, at: number): boolean {
+  const spanned = hi.block - lo.block;
+  return spanned > MANY_BLOCKS && state.rows.countFrom(at + 1) < spanned * TYPICAL_BLOCK_KEYS;
+}
+
+/** The keys that are present now, less those created since `at`, and those deleted since. */
+function countBack(
+  state: StoreState,
+  range: KeyRange,
+  bounds: { readonly lo: Place; readonly hi: Place },
+  at: number,
+): number {
+  const { rows, keys } = state;
+  let count = countBetween(state, bounds.lo, bounds.hi, Number.POSITIVE_INFINITY);
+  state.eachRow(at + 1, Number.POSITIVE_INFINITY, (row) => {
+    const older = rows.older(row);
+    // Only the first change of a key since then tells what it was.
+    if (older !== NONE && rows.main(older) > at) return true;
+    const wasPresent = older !== NONE && !rows.isDelete(older);
+    const isPresent = !rows.isDelete(keys.newest(rows.key(row)));
+    if (wasPresent !== isPresent && isInRange(state, rows.key(row), range)) count += wasPresent ? 1 : -1;
+    return true;
+  });
+  return count;
 }
 
 /** Present keys between two places. A block without a revision above `at` knows its number. */

@@ -3,7 +3,8 @@
  * read back after a restart and travel in snapshots.
  *
  *     c            floor: compactRevision and how far physical deletion has come; written before anything is deleted
- *     i<revision>  one change: kind, key and, of a put, createRevision, version, lease, length of the value
+ *     i<revision>  one change: kind, key, how many changes the revision before had, so that none can go missing
+ *                  unnoticed, and, of a put, createRevision, version, lease, length of the value
  *     v<revision>  value of a put
  *
  * `<revision>` is 14 hex digits of main and 8 of sub, so that names sort as revisions do. A restart reads `c` and `i`
@@ -26,7 +27,8 @@ const FORMAT = 0x10;
 const KIND = { floor: FORMAT | 0, put: FORMAT | 1, delete: FORMAT | 2 } as const;
 
 const SEAL_BYTES = 4;
-const PUT_HEADER_BYTES = 29;
+const PUT_HEADER_BYTES = 33;
+const DELETE_HEADER_BYTES = 5;
 const FLOOR_BYTES = 17 + SEAL_BYTES;
 const NAME_PATTERN = /^i[0-9a-f]{22}$/;
 const MAIN_DIGITS = 14;
@@ -88,6 +90,8 @@ export interface ChangeRecord extends PutNumbers {
 
 /** What a put says beside its key and value. */
 export interface PutNumbers {
+  /** Number of changes of the revision before; 0: there was none. */
+  readonly before: number;
   readonly createRevision: number;
   readonly version: number;
   /** The lease as two unsigned words. */
@@ -118,21 +122,23 @@ export class RecordWriter {
     const at = this.#take(size);
     const view = this.#view;
     this.#bytes[at] = KIND.put;
-    writeNumber(view, at + 1, change.createRevision);
-    writeNumber(view, at + 9, change.version);
-    view.setUint32(at + 17, change.leaseLow, true);
-    view.setUint32(at + 21, change.leaseHigh, true);
-    view.setUint32(at + 25, change.valueBytes, true);
+    view.setUint32(at + 1, change.before, true);
+    writeNumber(view, at + 5, change.createRevision);
+    writeNumber(view, at + 13, change.version);
+    view.setUint32(at + 21, change.leaseLow, true);
+    view.setUint32(at + 25, change.leaseHigh, true);
+    view.setUint32(at + 29, change.valueBytes, true);
     this.#bytes.set(key, at + PUT_HEADER_BYTES);
     return this.#seal(at, size, sealMix(SALT.change, main, sub));
   }
 
-  /** Record of a delete of `key` at (main, sub). */
-  delete(main: number, sub: number, key: Uint8Array): Uint8Array {
-    const size = 1 + key.length + SEAL_BYTES;
+  /** Record of a delete of `key` at (main, sub); `before` as in a put. */
+  delete(main: number, sub: number, key: Uint8Array, before: number): Uint8Array {
+    const size = DELETE_HEADER_BYTES + key.length + SEAL_BYTES;
     const at = this.#take(size);
     this.#bytes[at] = KIND.delete;
-    this.#bytes.set(key, at + 1);
+    this.#view.setUint32(at + 1, before, true);
+    this.#bytes.set(key, at + DELETE_HEADER_BYTES);
     return this.#seal(at, size, sealMix(SALT.change, main, sub));
   }
 
@@ -200,32 +206,34 @@ export function decodeFloor(bytes: Uint8Array): Decoded<FloorRecord> {
 
 /** Reads the record of a change at (main, sub). The key is a view of `bytes`. */
 export function decodeChange(main: number, sub: number, bytes: Uint8Array): Decoded<ChangeRecord> {
-  const problem = sealProblem(bytes, 1 + SEAL_BYTES, sealMix(SALT.change, main, sub));
+  const problem = sealProblem(bytes, DELETE_HEADER_BYTES + SEAL_BYTES, sealMix(SALT.change, main, sub));
   if (problem !== undefined) return refused(problem);
+  const isPut = bytes[0] === KIND.put;
+  if (!isPut && bytes[0] !== KIND.delete) return refused(unknownKind(bytes));
   const end = bytes.length - SEAL_BYTES;
-  if (bytes[0] === KIND.delete) {
-    const key = bytes.subarray(1, end);
-    if (key.length === 0) return refused("it has no key");
-    const none = { createRevision: 0, version: 0, leaseLow: 0, leaseHigh: 0, valueBytes: 0 };
-    return { type: "ok", value: { isPut: false, key, ...none } };
-  }
-  if (bytes[0] !== KIND.put) return refused(unknownKind(bytes));
-  if (end <= PUT_HEADER_BYTES) return refused("it has no key");
+  const header = isPut ? PUT_HEADER_BYTES : DELETE_HEADER_BYTES;
+  if (end <= header) return refused("it has no key");
   const view = viewOf(bytes);
-  const createRevision = readNumber(view, 1);
-  const version = readNumber(view, 9);
+  const key = bytes.subarray(header, end);
+  const before = view.getUint32(1, true);
+  if (!isPut) {
+    const none = { createRevision: 0, version: 0, leaseLow: 0, leaseHigh: 0, valueBytes: 0 };
+    return { type: "ok", value: { isPut, key, before, ...none } };
+  }
+  const createRevision = readNumber(view, 5);
+  const version = readNumber(view, 13);
   if (createRevision < 2 || createRevision > main) return refused("its createRevision is impossible");
   if (version < 1 || !Number.isSafeInteger(version)) return refused("its version is impossible");
-  const value: ChangeRecord = {
-    isPut: true,
-    key: bytes.subarray(PUT_HEADER_BYTES, end),
+  const [leaseLow, leaseHigh] = [view.getUint32(21, true), view.getUint32(25, true)];
+  const numbers = {
+    before,
     createRevision,
     version,
-    leaseLow: view.getUint32(17, true),
-    leaseHigh: view.getUint32(21, true),
-    valueBytes: view.getUint32(25, true),
+    leaseLow,
+    leaseHigh,
+    valueBytes: view.getUint32(29, true),
   };
-  return { type: "ok", value };
+  return { type: "ok", value: { isPut, key, ...numbers } };
 }
 
 /** The value in a record of (main, sub), as a view of it; a string: what is wrong with the record. */

@@ -184,6 +184,11 @@ export class RowTable {
     return { chunk: lo, row: first };
   }
 
+  /** Number of rows at or after revision `main`, rounded up to chunks. */
+  countFrom(main: number): number {
+    return (this.#order.length - this.seek(main, 0).chunk) * CHUNK_ROWS;
+  }
+
   /** Unlinks a row that has no older one, at the front of order[at]; nobody asks for it again. */
   drop(at: number): void {
     const chunk = this.#order[at] as RowChunk;

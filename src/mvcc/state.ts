@@ -27,6 +27,8 @@ export class StoreState {
   readonly index: KeyIndex = new KeyIndex(this.keys, (id) => !this.rows.isDelete(this.keys.newest(id)));
   /** Of the last published change. Rows above it belong to the open transaction. */
   revision = FIRST_REVISION;
+  /** Number of changes of `revision`; 0: there was none. Each record says it of the revision before its own. */
+  lastChanges = 0;
   /** -1: never compacted. Invariant: <= revision. */
   compactRevision = -1;
   /** Deletion up to this floor is complete. Invariant: <= compactRevision. Influences no answer. */

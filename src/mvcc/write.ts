@@ -56,6 +56,7 @@ export class Txn implements WriteTxn {
     const sub = this.#nextSub();
     const words = lease === 0n ? undefined : wordsOfLease(lease);
     const row = {
+      before: state.lastChanges,
       main,
       sub,
       key: id,
@@ -106,6 +107,7 @@ export class Txn implements WriteTxn {
     state.isWriting = false;
     if (this.#changes.length === 0) return undefined;
     state.revision = this.revision;
+    state.lastChanges = this.#changes.length;
     return { revision: this.revision, changes: this.#changes };
   }
 
@@ -122,7 +124,7 @@ export class Txn implements WriteTxn {
     state.append({ main, sub, key: id, ...none });
     block.newest = main;
     block.present--;
-    state.records.put(changeName(main, sub), state.writer.delete(main, sub, key));
+    state.records.put(changeName(main, sub), state.writer.delete(main, sub, key, state.lastChanges));
     const meta: KeyMeta = { key, createRevision: 0, modRevision: main, sub, version: 0, lease: 0n };
     this.#changes.push({ type: "delete", meta, value: undefined, previous });
     deleted.push(previous);
