@@ -149,8 +149,8 @@ function writeNestedHeader(w: Writer, op: ResponseOp, nested: NestedRevision): v
 }
 
 /**
- * An answer from the bytes of etcd's message. Keys and values may be views of `bytes`: the caller gives them up. Headers
- * of operations inside a transaction are passed over.
+ * An answer from the bytes of etcd's message. Keys and values may be views of `bytes`: the caller gives them up.
+ * Headers of operations inside a transaction are passed over.
  */
 export function decodeKvResponse<T extends KvResponse["type"]>(
   type: T,
