@@ -149,10 +149,15 @@ export class InferredOrder implements StepSource {
 
   next(model: Model): Step | undefined {
     for (;;) {
-      const step = this.#queue[0];
-      if (step?.owner !== undefined) this.#expireBefore(step.owner, model);
+      this.#arrangeLeases(model);
       const next = this.#queue.shift();
-      if (next !== undefined) return next;
+      if (next !== undefined) {
+        const { request, owner } = next;
+        if (request.type === "leaseGrant" && owner !== undefined) {
+          this.#grants.set(request.id, { call: owner.call, ttl: request.ttl });
+        }
+        return next;
+      }
       if (this.#gap < model.revision) {
         this.#gap = model.revision;
         this.#queueGap(model);
@@ -204,12 +209,29 @@ export class InferredOrder implements StepSource {
     for (const operation of operations) this.#push(operation);
   }
 
+  /** A grant and a revoke of one lease that overlap in time have the order in which both are possible. */
+  #arrangeLeases(model: Model): void {
+    const head = this.#queue[0];
+    if (head?.owner === undefined) return;
+    const { request, owner } = head;
+    if (request.type !== "leaseGrant" && request.type !== "leaseRevoke") return;
+    if (model.hasLease(request.id) === (request.type === "leaseRevoke")) return;
+    const other = this.#queue.findIndex(
+      (step) =>
+        (step.request.type === "leaseGrant" || step.request.type === "leaseRevoke") &&
+        step.request.type !== request.type &&
+        step.request.id === request.id &&
+        (step.owner?.call ?? 0) < owner.returned,
+    );
+    if (other > 0) this.#queue.unshift(...this.#queue.splice(other, 1));
+    else this.#expireBefore(owner, model);
+  }
+
   /** A lease without keys runs out without a trace; that its ID can be granted again shows that it did. */
   #expireBefore(operation: KvOperation, model: Model): void {
     const granted = leaseOf(operation);
     if (granted === undefined) return;
     const before = this.#grants.get(granted.id);
-    this.#grants.set(granted.id, { call: operation.call, ttl: granted.ttl });
     if (before === undefined || !model.hasLease(granted.id) || model.keysOfLease(granted.id).length > 0)
       return;
     const hasRunOut = operation.returned - before.call >= before.ttl * US_PER_SECOND;
@@ -224,7 +246,7 @@ export class InferredOrder implements StepSource {
       isAll: this.#evidence.isComplete(revision),
       by: this.#evidence.knownBy(revision),
     };
-    const owner = this.#owned.get(revision) ?? this.#revokeThatMade(revision, model);
+    const owner = this.#owned.get(revision) ?? this.#revokeThatMade(revision, seen, model);
     if (owner !== undefined) {
       if (this.#isLeaseInDoubt) this.#grantFor(owner.request, model);
       this.#push(owner);
@@ -240,16 +262,8 @@ export class InferredOrder implements StepSource {
     return false;
   }
 
-  #revokeThatMade(revision: number, model: Model): KvOperation | undefined {
-    const leases = new Set(
-      model
-        .leases()
-        .filter((lease) => lease.keys.length > 0)
-        .map((lease) => lease.id),
-    );
-    const revoke = this.#revokes
-      .get(revision)
-      ?.find(({ request }) => request.type === "leaseRevoke" && leases.has(request.id));
+  #revokeThatMade(revision: number, seen: Seen, model: Model): KvOperation | undefined {
+    const revoke = this.#revokes.get(revision)?.find((operation) => this.#isMaker(operation, seen, model));
     if (revoke !== undefined) this.#owned.set(revision, revoke);
     return revoke;
   }
@@ -348,9 +362,6 @@ export class InferredOrder implements StepSource {
       if (grant !== undefined) {
         this.#unknown.delete(grant);
         this.#unknownGrants--;
-        if (grant.request.type === "leaseGrant") {
-          this.#grants.set(id, { call: grant.call, ttl: grant.request.ttl });
-        }
         this.#push(grant);
       } else if (ttl !== undefined) {
         this.#queue.push({ request: { type: "leaseGrant", id, ttl }, owner: undefined, refused: undefined });
