@@ -22,3 +22,14 @@ export {
 } from "./kv-history.ts";
 export { Model, type ModelChange, type ModelOutcome, type ModelView } from "./model.ts";
 export { compareBytes, doorProblem, latin1, MAX_TXN_OPS, sameKeyValue } from "./model-rules.ts";
+export {
+  checkLinearizable,
+  MODEL_LIMITS,
+  REGISTER_LIMITS,
+  type WglLimits,
+  type WglOperation,
+  type WglSpecification,
+  type WglVerdict,
+} from "./wgl.ts";
+export { checkBeginning } from "./wgl-model.ts";
+export { checkRegisters, type RegisterVerdict } from "./wgl-register.ts";

@@ -77,8 +77,6 @@ export class Model implements ModelView {
   readonly #alarms = new Map<string, { readonly member: bigint; readonly alarm: "nospace" | "corrupt" }>();
   readonly #maxTxnOps: number;
   readonly #changes: ModelChange[] = [];
-  /** Revision that the history starts after: the changes are those of the revisions from `#base + 1` on. */
-  #base = 1;
   #revision = 1;
   #compactRevision = -1;
 
@@ -96,14 +94,14 @@ export class Model implements ModelView {
     return this.#compactRevision;
   }
 
-  /** Every change that was made, one per revision from 2 on (from the base on after `stateAt`). */
+  /** Every change that was made, one per revision from 2 on. */
   get changes(): readonly ModelChange[] {
     return this.#changes;
   }
 
   /** The change that made a revision; undefined: there is no such one. */
   changeOf(revision: number): ModelChange | undefined {
-    return this.#changes[revision - this.#base - 1];
+    return this.#changes[revision - 2];
   }
 
   hasLease(id: bigint): boolean {
@@ -196,24 +194,18 @@ export class Model implements ModelView {
     return draft.events;
   }
 
-  /**
-   * A model of its own that starts from the keys at a revision, without what was before; leases are those of now.
-   * Costs one step per live key.
-   */
-  stateAt(revision: number = this.#revision): Model {
+  /** A model of its own with the same past. Costs one step per version of every key: for small histories. */
+  clone(): Model {
     const copy = new Model({ maxTxnOps: this.#maxTxnOps });
     for (const item of this.#sorted) {
-      const kv = versionAt(item, revision);
-      if (kv === undefined) continue;
-      const own: Item = { name: item.name, key: item.key, versions: [{ main: kv.modRevision, kv }] };
+      const own: Item = { ...item, versions: [...item.versions] };
       copy.#items.set(item.name, own);
       copy.#sorted.push(own);
     }
-    for (const [id, lease] of this.#leases)
-      copy.#leases.set(id, { ttl: lease.ttl, keys: new Set(lease.keys) });
+    for (const [id, { ttl, keys }] of this.#leases) copy.#leases.set(id, { ttl, keys: new Set(keys) });
     for (const [name, alarm] of this.#alarms) copy.#alarms.set(name, alarm);
-    copy.#base = revision;
-    copy.#revision = revision;
+    copy.#changes.push(...this.#changes);
+    copy.#revision = this.#revision;
     copy.#compactRevision = this.#compactRevision;
     return copy;
   }
