@@ -13,4 +13,5 @@ export {
   type MemberId,
   NO_MEMBER,
 } from "./ids.ts";
+export { bytesOfLatin1, latin1Of } from "./latin1.ts";
 export { LIMITS } from "./limits.ts";

@@ -3,7 +3,7 @@
  * the memory of a byte array of its own, hashes by content, and orders by character exactly as the bytes
  * order.
  */
-import { bytesOfLatin1, latin1Of } from "../base/latin1.ts";
+import { bytesOfLatin1, latin1Of } from "../base/index.ts";
 
 export class LeaseKeys {
   readonly #keys = new Set<string>();

@@ -12,25 +12,38 @@ export const WISH = { prevKv: 1, noPut: 2, noDelete: 4 } as const;
 /** Number of combinations of wishes. */
 export const WISHES = 8;
 
+/** Counts the bytes that were made. */
+export interface ByteMeter {
+  bytes: number;
+}
+
 /** A change and its bytes. */
 export class EncodedChange {
   readonly change: Change;
+  readonly #meter: ByteMeter | undefined;
   #plain: Uint8Array | undefined;
   #withPrevious: Uint8Array | undefined;
 
-  constructor(change: Change) {
+  constructor(change: Change, meter?: ByteMeter) {
     this.change = change;
+    this.#meter = meter;
   }
 
   /** An mvccpb.Event with tag and length of WatchResponse.events; shared. @throws DamagedError */
   bytes(store: StoreView, prevKv: boolean): Uint8Array {
     // Without a previous key the two are the same bytes.
     if (prevKv && this.change.previous !== undefined) {
-      this.#withPrevious ??= encodeWatchEvent(store.event(this.change, true));
+      this.#withPrevious ??= this.#encode(store, true);
       return this.#withPrevious;
     }
-    this.#plain ??= encodeWatchEvent(store.event(this.change, false));
+    this.#plain ??= this.#encode(store, false);
     return this.#plain;
+  }
+
+  #encode(store: StoreView, prevKv: boolean): Uint8Array {
+    const bytes = encodeWatchEvent(store.event(this.change, prevKv));
+    if (this.#meter !== undefined) this.#meter.bytes += bytes.length;
+    return bytes;
   }
 }
 

@@ -5,7 +5,8 @@
  */
 import type { DamagedError } from "../mvcc/index.ts";
 import type { StoreView } from "../mvcc/types.ts";
-import { batchOf, EncodedChange, EventBatch, WISHES } from "./event-batch.ts";
+import type { ChangeCache } from "./change-cache.ts";
+import { batchOf, type EncodedChange, EventBatch, WISHES } from "./event-batch.ts";
 import type { WatchedRange } from "./watcher.ts";
 
 /** What of a page is told in one output. */
@@ -20,6 +21,7 @@ export interface Reading {
   readonly revision: number;
   readonly maxChanges: number;
   readonly batchBytes: number;
+  readonly cache: ChangeCache;
 }
 
 interface PageSet {
@@ -51,7 +53,7 @@ export class HistoryPage {
    * the revision with which it reaches `batchBytes`.
    */
   constructor(store: StoreView, range: WatchedRange, reading: Reading) {
-    const { from, revision, maxChanges, batchBytes } = reading;
+    const { from, revision, maxChanges, batchBytes, cache } = reading;
     this.#store = store;
     this.#batchBytes = batchBytes;
     this.range = range;
@@ -60,7 +62,7 @@ export class HistoryPage {
     const { sets, next } = store.history(range, from, revision, maxChanges);
     this.#sets = sets.map((set) => ({
       revision: set.revision,
-      changes: set.changes.map((change) => new EncodedChange(change)),
+      changes: set.changes.map((change) => cache.of(change)),
     }));
     this.next = next;
   }

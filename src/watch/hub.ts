@@ -9,10 +9,10 @@
  * Behaviour: etcd server/storage/mvcc/watchable_store.go. Different from there: "victim" is no third group of
  * watchers but a state of the stream, and what did not fit is not kept but read again.
  */
-import { assert, fail } from "../base/index.ts";
-import { latin1Of } from "../base/latin1.ts";
+import { assert, fail, latin1Of } from "../base/index.ts";
 import type { MonoMs, Random } from "../env/index.ts";
 import type { ChangeSet, StoreView } from "../mvcc/types.ts";
+import { ChangeCache } from "./change-cache.ts";
 import { batchOf, EncodedChange, type Made, WISHES } from "./event-batch.ts";
 import { Fifo } from "./fifo.ts";
 import { HistoryPage } from "./history-page.ts";
@@ -72,6 +72,8 @@ export class WatchHub implements WatchHubApi {
   readonly #ready: WatchStreamState[] = [];
   /** The last page read, for watchers that need the same; dropped at the end of each tick. */
   #page: HistoryPage | undefined;
+  /** Dropped when nobody is to be served any more, and whenever history changes. */
+  readonly #cache = new ChangeCache();
   /** Kept between calls, so that telling a change makes no garbage beside its batch. */
   readonly #found: WatchGroup[] = [];
   readonly #made = new Array<Made | undefined>(WISHES).fill(undefined);
@@ -125,6 +127,8 @@ export class WatchHub implements WatchHubApi {
 
   compacted(revision: number): void {
     if (revision > this.#compactRevision) this.#compactRevision = revision;
+    // Events that carried a previous value may carry none now.
+    this.#cache.clear();
   }
 
   /** @param store the store as it is now, when it is another object than before */
@@ -149,6 +153,7 @@ export class WatchHub implements WatchHubApi {
       if (!stream.isClosed) left -= this.#serveStream(stream, left);
     }
     this.#page = undefined;
+    if (this.#turns.length === 0) this.#cache.clear();
     this.#tellReady();
   }
 
@@ -225,10 +230,10 @@ export class WatchHub implements WatchHubApi {
     }
   }
 
-  /** One turn of a stream; returns what of the budget it took. */
+  /** One turn of a stream, which serves one watcher at least; returns what of the budget it took, at least 1. */
   #serveStream(stream: WatchStreamState, budget: number): number {
     stream.isHeld = false;
-    let used = 1;
+    let used = 0;
     for (let served = 0; served < TURN_WATCHERS && used < budget; served++) {
       const watcher = stream.nextBehind();
       if (watcher === undefined) break;
@@ -236,7 +241,7 @@ export class WatchHub implements WatchHubApi {
       if (stream.isHeld) return used;
     }
     if (stream.behind > 0) this.#wantTurn(stream);
-    return used;
+    return Math.max(1, used);
   }
 
   /** Serves one watcher that is behind, with a slice of history; returns what of the budget it took. */
@@ -256,6 +261,7 @@ export class WatchHub implements WatchHubApi {
           revision: this.#revision,
           maxChanges: SLICE_CHANGES,
           batchBytes: this.#batchBytes,
+          cache: this.#cache,
         });
         this.#page = page;
         used += Math.min(page.next - page.from, SLICE_CHANGES);

@@ -1,6 +1,5 @@
 /** One watcher: what it wants, and how far it is. */
-import { EMPTY_BYTES } from "../base/index.ts";
-import { latin1Of } from "../base/latin1.ts";
+import { EMPTY_BYTES, latin1Of } from "../base/index.ts";
 import type { KeyRange } from "../mvcc/types.ts";
 import { WISH } from "./event-batch.ts";
 import { NO_END } from "./range-tree.ts";

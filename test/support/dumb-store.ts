@@ -3,8 +3,7 @@
  * from end to end. It keeps everything for ever and refuses what was compacted, so that asking for it is
  * found out.
  */
-import { bytesOf, EMPTY_BYTES, ERR, type KvError } from "../../src/base/index.ts";
-import { latin1Of } from "../../src/base/latin1.ts";
+import { bytesOf, EMPTY_BYTES, ERR, type KvError, latin1Of } from "../../src/base/index.ts";
 import type {
   Change,
   ChangeSet,

@@ -137,6 +137,23 @@ describe("start revision", () => {
     expect(drain(stream)).toEqual(["0@5: created", ...caughtUp, "0@6: a=v6@6"]);
   });
 
+  it("the smallest budget serves one watcher a slice, the one that is furthest behind first", () => {
+    const world = new WatchWorld();
+    for (let i = 0; i < 600; i++) world.write({ put: "a" });
+    const stream = world.open();
+    world.watch(stream, "a", { startRevision: 600 });
+    for (let i = 0; i < 3; i++) world.watch(stream, "a", { startRevision: 2 });
+    drain(stream);
+    const behind: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      world.tick(1);
+      behind.push(world.hub.count().behind);
+    }
+    // The others have one slice of 512 each, and need another.
+    expect(behind).toEqual([4, 4, 4, 3]);
+    expect(drain(stream).map((line) => line.slice(0, 2))).toEqual(["1@", "2@", "3@", "0@"]);
+  });
+
   it("of the future is waited for", () => {
     const world = new WatchWorld();
     const stream = world.open();
