@@ -16,35 +16,48 @@ const MAX_NAME = 64;
 const FIRST_CODE = 0x20;
 const LAST_CODE = 0x7e;
 
-/** Where the checksum of a value under `name` begins. @throws AssertionError when it is no name of a record */
+/** Where the checksum of a value under `name` begins; -1: it is not a name of a record. */
 export function seedOf(name: string): number {
   const { length } = name;
-  if (length === 0 || length > MAX_NAME) fail("not a name of a record", { name });
+  if (length === 0 || length > MAX_NAME) return -1;
   let hash = length;
   for (let i = 0; i < length; i++) {
     const code = name.charCodeAt(i);
-    if (code < FIRST_CODE || code > LAST_CODE) fail("not a name of a record", { name });
+    if (code < FIRST_CODE || code > LAST_CODE) return -1;
     hash = mixHash(hash, code);
   }
   return finishHash(hash);
 }
 
-/** Writes value and seal into `into` at `at`, which has room for them. */
-export function sealInto(into: Uint8Array, at: number, name: string, value: Uint8Array): void {
-  const crc = checksumOf(name, value);
-  into.set(value, at);
-  const end = at + value.length;
-  into[end] = crc;
-  into[end + 1] = crc >>> 8;
-  into[end + 2] = crc >>> 16;
-  into[end + 3] = crc >>> 24;
+/** Values up to this many bytes, seal included, are sealed in memory that is used again and again. */
+const MAX_SCRATCH = 4096;
+const scratch = new Uint8Array(MAX_SCRATCH);
+/** The first n bytes of it, by n: making a view costs more than sealing. */
+const scratchViews: (Uint8Array | undefined)[] = new Array(MAX_SCRATCH + 1).fill(undefined);
+
+/**
+ * The stored form of a value, to be copied at once: the next call may use the same memory.
+ * @throws AssertionError when the name is not one of a record
+ */
+export function seal(name: string, value: Uint8Array): Uint8Array {
+  const seed = seedOf(name);
+  if (seed < 0) fail("not a name of a record", { name });
+  const size = value.length + SEAL_BYTES;
+  const into = storedView(size);
+  const crc = checksum(seed, value);
+  into.set(value);
+  into[size - 4] = crc;
+  into[size - 3] = crc >>> 8;
+  into[size - 2] = crc >>> 16;
+  into[size - 1] = crc >>> 24;
+  return into;
 }
 
-/** A sealed value of its own. */
-export function sealed(name: string, value: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(value.length + SEAL_BYTES);
-  sealInto(bytes, 0, name, value);
-  return bytes;
+function storedView(size: number): Uint8Array {
+  if (size > MAX_SCRATCH) return new Uint8Array(size);
+  const view = scratchViews[size] ?? scratch.subarray(0, size);
+  scratchViews[size] = view;
+  return view;
 }
 
 /** The value in a stored one, as a view; undefined: it is not what was written under that name. */
@@ -58,11 +71,11 @@ export function unsealed(name: string, stored: Uint8Array): Uint8Array | undefin
     ((stored[end + 1] as number) << 8) |
     ((stored[end + 2] as number) << 16) |
     ((stored[end + 3] as number) << 24);
-  return (checksumOf(name, value) | 0) === crc ? value : undefined;
+  const seed = seedOf(name);
+  return seed >= 0 && (checksum(seed, value) | 0) === crc ? value : undefined;
 }
 
 /** NOTE: the library begins anew when the bytes are at address 0, which those of an empty array sometimes are. */
-function checksumOf(name: string, value: Uint8Array): number {
-  const seed = seedOf(name);
+function checksum(seed: number, value: Uint8Array): number {
   return value.length === 0 ? seed : crc32(value, seed);
 }
