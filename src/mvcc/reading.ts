@@ -2,6 +2,7 @@
 
 import { type IndexBlock, isOpenEnd, type Place } from "./key-index.ts";
 import { NONE } from "./keys.ts";
+import type { PageCounts } from "./page-counts.ts";
 import type { StoreState } from "./state.ts";
 import type { KeyMeta, KeyRange, Resolved } from "./types.ts";
 
@@ -12,8 +13,17 @@ const MANY_BLOCKS = 4;
 /** Keys in a block, about, for the choice between the two ways to count. */
 const TYPICAL_BLOCK_KEYS = 300;
 
-/** Keys and their number as of revision `at`; at most `limit` keys (<= 0: all). */
-export function resolveAt(state: StoreState, range: KeyRange, at: number, limit: number): Resolved {
+/**
+ * Keys and their number as of revision `at`; at most `limit` keys (<= 0: all).
+ * @param pages counts of pages before; only where `at` is published and will not change
+ */
+export function resolveAt(
+  state: StoreState,
+  range: KeyRange,
+  at: number,
+  limit: number,
+  pages?: PageCounts,
+): Resolved {
   if (range.rangeEnd.length === 0) {
     const row = findRow(state, range.key, at);
     return row === NONE ? NOTHING : { metas: [state.meta(row)], count: 1 };
@@ -34,8 +44,16 @@ export function resolveAt(state: StoreState, range: KeyRange, at: number, limit:
     }
     if (metas.length >= most) break;
   }
-  if (isCountedBack(state, lo, hi, at)) return { metas, count: countBack(state, range, { lo, hi }, at) };
-  return { metas, count: metas.length + countBetween(state, { block, slot }, hi, at) };
+  if (metas.length < most) return { metas, count: metas.length };
+  const counted = pages?.find(range, at);
+  const count =
+    counted ??
+    (isCountedBack(state, lo, hi, at)
+      ? countBack(state, range, { lo, hi }, at)
+      : metas.length + countBetween(state, { block, slot }, hi, at));
+  const last = metas[metas.length - 1];
+  if (last !== undefined) pages?.remember(range.rangeEnd, at, last.key, count - metas.length);
+  return { metas, count };
 }
 
 /** The number of keys as of revision `at`. */

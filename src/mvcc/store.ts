@@ -13,6 +13,7 @@ import { Compactor } from "./compaction.ts";
 import { type HashJob, startHash } from "./hash.ts";
 import { eventOf, type History, historyOf, keyValueOf } from "./history.ts";
 import { StateLoader } from "./load.ts";
+import { PageCounts } from "./page-counts.ts";
 import { countAt, resolveAt } from "./reading.ts";
 import type { Refused } from "./records.ts";
 import { StoreState } from "./state.ts";
@@ -22,6 +23,7 @@ import { Txn } from "./write.ts";
 export class Store implements StoreView {
   readonly #state: StoreState;
   readonly #compactor: Compactor;
+  readonly #pages = new PageCounts();
 
   /**
    * The empty store over records that hold nothing of a store; a saved one comes from `Store.loader`.
@@ -70,7 +72,7 @@ export class Store implements StoreView {
   }
 
   resolve(range: KeyRange, revision: number, limit: number): Resolved {
-    return resolveAt(this.#state, range, this.#mustRead(revision), limit);
+    return resolveAt(this.#state, range, this.#mustRead(revision), limit, this.#pages);
   }
 
   count(range: KeyRange, revision: number): number {

@@ -110,6 +110,32 @@ describe("ranges", () => {
   });
 });
 
+describe("pages", () => {
+  it.each([
+    ["of the newest", 0],
+    ["of an old revision, while all is written and deleted", 2],
+  ])("%s: each has the count of all that follow it", (_name, at) => {
+    const store = storeOf("a=1 b=1 c=1 d=1 e=1 f=1 g=1", "h=1");
+    const asked = at === 0 ? store.revision : at;
+    const total = at === 0 ? 8 : 7;
+    const [found, counts]: [string[], number[]] = [[], []];
+    let key = bytesOf("a");
+    for (;;) {
+      const { metas, count } = store.resolve({ key, rangeEnd: bytesOf("z") }, asked, 2);
+      counts.push(count);
+      found.push(...metas.map((meta) => textOf(meta.key)));
+      const last = metas.at(-1);
+      if (last === undefined || count <= metas.length) break;
+      key = new Uint8Array([...last.key, 0]);
+      write(store, "-a..f", "ab=1 c=2", "zz=1");
+      // A listing of another end from the same key has its own count.
+      expect(store.resolve({ key, rangeEnd: bytesOf("zzz") }, store.revision, 1).count).toBeGreaterThan(2);
+    }
+    expect(found.join("")).toBe("abcdefgh".slice(0, total));
+    expect(counts).toEqual(total === 8 ? [8, 6, 4, 2] : [7, 5, 3, 1]);
+  });
+});
+
 describe("transactions", () => {
   it("see their own writes, which nobody else sees before the end", () => {
     const store = storeOf("a=1 b=1");
