@@ -20,6 +20,7 @@ import type {
 } from "../../pb/kv.ts";
 import { type Alarms, WHOLE_CLUSTER } from "./alarms.ts";
 import { costOf, LEASE_BYTES } from "./quota.ts";
+import { rangeNow } from "./range.ts";
 import { ReadJob, rangeWork, readTxnWork } from "./reads.ts";
 import { planProblem, planTxn, putProblem, runDelete, runPlan, runPut } from "./txn.ts";
 import {
@@ -81,14 +82,19 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
       const result = this.#execute(request);
       return "message" in result ? refused(result) : done(this.store.revision, result);
     } catch (error) {
-      if (error instanceof DamagedValue) return { type: "fatal", reason: error.message };
-      throw error;
+      return damaged(error);
     }
   }
 
   /** Answers a range at once, however large it is; `startRange` is for those that may be large. */
   range(request: RangeRequest): RangeOutcome {
-    return finish(this.startRange(request));
+    const problem = this.#readProblem() ?? this.store.readProblem(request.revision);
+    if (problem !== undefined) return refused(problem);
+    try {
+      return done(this.store.revision, rangeNow(this.store, request));
+    } catch (error) {
+      return damaged(error);
+    }
   }
 
   /** Starts a range. */
@@ -199,6 +205,12 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
 
 function deleteKeys(txn: WriteTxn, keys: readonly Uint8Array[]): void {
   for (const key of keys) txn.deleteRange({ key, rangeEnd: EMPTY_BYTES });
+}
+
+/** What a damaged record makes of a request; every other error is a bug, and goes on. */
+function damaged(error: unknown): Extract<KvOutcome, { type: "fatal" }> {
+  if (error instanceof DamagedValue) return { type: "fatal", reason: error.message };
+  throw error;
 }
 
 /** Runs a read to its end. */
