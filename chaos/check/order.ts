@@ -116,6 +116,8 @@ export class InferredOrder implements StepSource {
   readonly #unknown = new Set<KvOperation>();
   /** Steps that were given to one of them; all have the same effect there, so the choice may be revised. */
   readonly #taken = new Map<KvOperation, { readonly step: Step; readonly makers: readonly KvOperation[] }>();
+  /** Those of them that an expired lease explains as well. */
+  readonly #mayBeExpiry = new Set<Step>();
   /** Who wrote a value, among all writes: values are unique. */
   readonly #writers = new Map<string, KvOperation>();
   /** The last grant of each lease. */
@@ -253,9 +255,9 @@ export class InferredOrder implements StepSource {
       return true;
     }
     if (this.#queueUnknown(seen, model)) return true;
-    for (const lease of model.leases()) {
-      if (!explains(seen, lease.keys.map(deletion))) continue;
-      this.#queueRevoke(lease.id);
+    const expired = this.#expiryThatMade(seen, model);
+    if (expired !== undefined) {
+      this.#queueRevoke(expired);
       return true;
     }
     this.#reportPhantom(revision, seen);
@@ -268,12 +270,18 @@ export class InferredOrder implements StepSource {
     return revoke;
   }
 
+  /** The lease whose end explains what was seen. */
+  #expiryThatMade(seen: Seen, model: Model): bigint | undefined {
+    return model.leases().find((lease) => explains(seen, lease.keys.map(deletion)))?.id;
+  }
+
   /** Queues a write of unknown fate that explains what was seen; false: there is none. */
   #queueUnknown(seen: Seen, model: Model): boolean {
     const makers = this.#makersOf(seen, model);
     for (const maker of makers) {
       const step = this.#stepOf(maker);
       if (step === undefined || !this.#give(step, makers, new Set())) continue;
+      if (this.#expiryThatMade(seen, model) !== undefined) this.#mayBeExpiry.add(step);
       this.#grantFor(maker.request, model);
       if (maker.request.type === "leaseRevoke") {
         this.#doubtful.set(maker.request.id, this.#grants.get(maker.request.id)?.ttl ?? 0);
@@ -318,7 +326,10 @@ export class InferredOrder implements StepSource {
       const taken = this.#taken.get(maker);
       if (taken === undefined || tried.has(maker)) continue;
       tried.add(maker);
-      if (!this.#give(taken.step, taken.makers, tried)) continue;
+      if (!this.#give(taken.step, taken.makers, tried)) {
+        if (!this.#mayBeExpiry.has(taken.step)) continue;
+        taken.step.owner = undefined;
+      }
       this.#take(step, maker, makers);
       return true;
     }
