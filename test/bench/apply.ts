@@ -63,6 +63,59 @@ export function applyAll(entries: readonly Entry[], options: ApplyOptions): numb
   return heard;
 }
 
+export interface ReadFigures {
+  readonly keysRead: number;
+  /** Milliseconds of the longest slice. */
+  readonly longestMs: number;
+  readonly readsPerSecond: number;
+}
+
+/** Reads single keys, then everything in slices of `budget` units, sorted by value: all phases that a range has. */
+export function readAll(keys: number, budget: number): ReadFigures {
+  const options = { entries: keys, valueBytes: 256, keyBytes: 32, keys, compactEvery: keys + 1 };
+  const loaded = AppliedState.load(EMPTY_STATE);
+  if (loaded.type === "refused") throw new Error(loaded.reason);
+  const { kv } = loaded.state;
+  const context = { index: 1, quotaBytes: Number.POSITIVE_INFINITY };
+  for (let i = 0; i < keys; i++) {
+    const value = new Uint8Array(options.valueBytes).fill(i & 0xff);
+    kv.apply({ ...PUT, key: keyOf(options, (i * 7919) % keys), value }, context);
+  }
+  const begin = process.hrtime.bigint();
+  for (let i = 0; i < keys; i++) kv.range({ ...RANGE, key: keyOf(options, (i * 104_729) % keys) });
+  const readsPerSecond = keys / secondsSince(begin);
+  const all = { key: new Uint8Array([0]), rangeEnd: new Uint8Array([0]) };
+  const job = kv.startRange({ ...RANGE, ...all, sortOrder: "descend", sortTarget: "value" });
+  let longest = 0;
+  for (let isDone = false; !isDone; ) {
+    const sliceBegin = process.hrtime.bigint();
+    isDone = job.step(budget);
+    longest = Math.max(longest, secondsSince(sliceBegin));
+  }
+  const keysRead = job.outcome?.type === "done" ? job.outcome.response.kvs.length : 0;
+  return { keysRead, longestMs: longest * 1000, readsPerSecond };
+}
+
+function secondsSince(begin: bigint): number {
+  return Number(process.hrtime.bigint() - begin) / 1e9;
+}
+
+const RANGE = {
+  type: "range",
+  rangeEnd: new Uint8Array(0),
+  limit: 0,
+  revision: 0,
+  sortOrder: "none",
+  sortTarget: "key",
+  serializable: false,
+  keysOnly: false,
+  countOnly: false,
+  minModRevision: 0,
+  maxModRevision: 0,
+  minCreateRevision: 0,
+  maxCreateRevision: 0,
+} as const;
+
 const PUT = {
   type: "put",
   key: new Uint8Array(0),
