@@ -60,12 +60,16 @@ export class Placement {
   #floor = 0;
   #floorItem: Item | undefined;
   readonly #connectionFloor = new Map<number, number>();
+  /** Grants and revokes by lease, and compactions of unknown fate: what may explain a refusal without a log. */
+  readonly #leaseOperations = new Map<bigint, KvOperation[]>();
+  readonly #lostCompactions: KvOperation[] = [];
 
   constructor(history: KvHistory, replay: Replay, findings: Findings) {
     this.#history = history;
     this.#replay = replay;
     this.#timeline = replay.timeline;
     this.#findings = findings;
+    for (const operation of history.operations) this.#noteDoubt(operation);
     const steps = [...replay.stepOf].sort((a, b) => a[0].call - b[0].call);
     for (const [operation, step] of steps) {
       this.#calls.push(operation.call);
@@ -74,6 +78,19 @@ export class Placement {
     for (let i = this.#lowest.length - 2; i >= 0; i--) {
       this.#lowest[i] = Math.min(this.#lowest[i] as number, this.#lowest[i + 1] as number);
     }
+  }
+
+  #noteDoubt(operation: KvOperation): void {
+    const { request, outcome } = operation;
+    if (request.type === "compaction" && (outcome.type === "unknown" || outcome.type === "pending")) {
+      this.#lostCompactions.push(operation);
+    }
+    if (request.type !== "leaseGrant" && request.type !== "leaseRevoke") return;
+    const response = outcome.type === "ok" ? outcome.response : undefined;
+    const id = response?.type === "leaseGrant" ? response.id : request.id;
+    const list = this.#leaseOperations.get(id);
+    if (list === undefined) this.#leaseOperations.set(id, [operation]);
+    else list.push(operation);
   }
 
   check(): void {
@@ -187,9 +204,11 @@ export class Placement {
     const isLocal = isSerializable(request);
     const floor = isLocal ? (this.#connectionFloor.get(operation.connection) ?? 0) : this.#floor;
     const last = this.#lastPlace(operation.returned);
+    // What is only guessed to have happened fixes no place.
+    if (this.#mayHaveHappened(operation, error)) return;
     const place = this.#refusalPlace(operation, error, floor, last);
     if (place !== undefined) item.place = place;
-    else if (!this.#mayHaveHappened(operation, error)) {
+    else {
       const between = `between revisions ${this.#revision(floor)} and ${this.#revision(last)}`;
       this.#reportRefusal(operation, `nowhere ${between} is that the answer`);
     }
@@ -215,29 +234,22 @@ export class Placement {
   }
 
   /** Without a log, effects that leave no revision may have come from requests of unknown fate, or from time. */
-  #mayHaveHappened(operation: KvOperation, error: string): boolean {
+  #mayHaveHappened({ request, returned }: KvOperation, error: string): boolean {
     if (this.#history.log !== undefined) return false;
-    const { returned } = operation;
     if (error === ERR.compacted.message) {
-      const wanted = lowestRevision(operation.request);
-      return this.#history.operations.some(
-        ({ request, call, outcome }) =>
-          request.type === "compaction" &&
-          call < returned &&
-          request.revision > wanted &&
-          outcome.type !== "ok" &&
-          outcome.type !== "refused",
+      const wanted = lowestRevision(request);
+      return this.#lostCompactions.some(
+        (lost) =>
+          lost.call < returned && lost.request.type === "compaction" && lost.request.revision > wanted,
       );
     }
-    if (error === ERR.leaseExists.message || error === ERR.leaseNotFound.message) {
-      return this.#history.operations.some(({ request, call, outcome }) => {
-        if (call >= returned || outcome.type === "refused") return false;
-        if (request.type === "leaseRevoke") return outcome.type !== "ok";
-        if (request.type !== "leaseGrant") return false;
-        return outcome.type !== "ok" || returned - call >= request.ttl * US_PER_SECOND;
-      });
-    }
-    return false;
+    if (error !== ERR.leaseExists.message && error !== ERR.leaseNotFound.message) return false;
+    const touched = leasesOf(request).flatMap((id) => this.#leaseOperations.get(id) ?? []);
+    return touched.some(({ request: other, call, outcome }) => {
+      if (call >= returned || outcome.type === "refused") return false;
+      if (outcome.type !== "ok") return true;
+      return other.type === "leaseGrant" && returned - call >= other.ttl * US_PER_SECOND;
+    });
   }
 
   #placeKeepAlive(item: Item, keepAlive: KeepAliveRecord): void {
@@ -247,7 +259,7 @@ export class Placement {
     const isThere = ttl > 0;
     for (let place = this.#floor; place <= last; place++) {
       if (this.#timeline.hasLease(lease, place) !== isThere) continue;
-      item.place = place;
+      if (this.#history.log !== undefined) item.place = place;
       return;
     }
     // It has run out, and its revoke is on the way: it is not revived.
@@ -315,4 +327,11 @@ function lowestRevision(request: ClientRequest | RequestOp | undefined): number 
   if (request?.type === "compaction") return request.revision - 1;
   if (request?.type !== "txn") return Number.POSITIVE_INFINITY;
   return Math.min(...request.success.map(lowestRevision), ...request.failure.map(lowestRevision));
+}
+
+/** The leases that a request needs, or needs not to be there. */
+function leasesOf(request: ClientRequest | RequestOp | undefined): readonly bigint[] {
+  if (request?.type === "put") return [request.lease];
+  if (request?.type === "leaseGrant" || request?.type === "leaseRevoke") return [request.id];
+  return request?.type === "txn" ? [...request.success, ...request.failure].flatMap(leasesOf) : [];
 }
