@@ -12,8 +12,9 @@ import type { WatchedRange } from "./watcher.ts";
 /** What of a page is told in one output. */
 export interface PageBatch {
   readonly batch: EventBatch;
-  /** First revision of which it holds events. */
+  /** First revision of which it holds events, and where to go on behind it. */
   readonly first: number;
+  readonly next: number;
 }
 
 export interface Reading {
@@ -46,6 +47,7 @@ export class HistoryPage {
   readonly #store: StoreView;
   readonly #batchBytes: number;
   readonly #sets: readonly PageSet[];
+  #madeBytes = 0;
   readonly #made = new Array<Made | undefined>(WISHES).fill(undefined);
 
   /**
@@ -65,6 +67,18 @@ export class HistoryPage {
       changes: set.changes.map((change) => cache.of(change)),
     }));
     this.next = next;
+  }
+
+  /** Changes in it. */
+  get changes(): number {
+    let count = 0;
+    for (const set of this.#sets) count += set.changes.length;
+    return count;
+  }
+
+  /** Bytes of all batches that were made so far. */
+  get madeBytes(): number {
+    return this.#madeBytes;
   }
 
   /** Whether it is what a watcher of this range needs that goes on at this revision. */
@@ -100,7 +114,9 @@ export class HistoryPage {
       bytes += part.eventBytes;
     }
     if (events.length === 0) return undefined;
-    const done = { batch: new EventBatch(this.revision, events), first };
+    this.#madeBytes += bytes;
+    const last = this.#sets[made.sets - 1] as PageSet;
+    const done = { batch: new EventBatch(this.revision, events), first, next: last.revision + 1 };
     made.batches.push(done);
     return done;
   }

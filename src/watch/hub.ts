@@ -24,6 +24,10 @@ import type { Watcher } from "./watcher.ts";
 
 /** Changes of history that one watcher's slice examines at most, and one revision more. */
 const SLICE_CHANGES = 512;
+/** A slice ends when it made so many bytes of events, and one output more. */
+const SLICE_BYTES = 1024 * 1024;
+/** What reading a page costs at least: most of what it examines may be of others, and is not seen here. */
+const PAGE_COST = 32;
 /** An output of history holds about so many bytes at most, and one revision more. */
 const BATCH_BYTES = 256 * 1024;
 /** Watchers of one stream that are served in one turn. */
@@ -264,12 +268,13 @@ export class WatchHub implements WatchHubApi {
           cache: this.#cache,
         });
         this.#page = page;
-        used += Math.min(page.next - page.from, SLICE_CHANGES);
+        used += Math.max(PAGE_COST, page.changes, Math.min(page.next - page.from, SLICE_CHANGES));
       }
+      const before = page.madeBytes;
       const told = this.#tellPage(watcher, page);
-      used += told.batches;
-      if (told.type === "ended") return used;
-      if (told.type === "held" || watcher.next <= this.#revision) {
+      used += (page.madeBytes - before) >> 10;
+      if (told === "ended") return used;
+      if (told === "held" || watcher.next <= this.#revision) {
         stream.fallBehind(watcher);
         return used;
       }
@@ -279,25 +284,26 @@ export class WatchHub implements WatchHubApi {
     return used;
   }
 
-  #tellPage(
-    watcher: Watcher,
-    page: HistoryPage,
-  ): { readonly type: "done" | "held" | "ended"; readonly batches: number } {
-    for (let batches = 0; ; batches++) {
-      const part = page.batch(watcher.wishes, batches);
+  /** Queues what a page has for a watcher, as far as there is room and the slice lasts. */
+  #tellPage(watcher: Watcher, page: HistoryPage): "done" | "cut" | "held" | "ended" {
+    const most = page.madeBytes + SLICE_BYTES;
+    for (let number = 0; ; number++) {
+      const part = page.batch(watcher.wishes, number);
       if (part === undefined) {
         watcher.next = page.next;
-        return { type: "done", batches };
+        return "done";
       }
       if (part instanceof Error) {
         this.#endDamaged(watcher, part);
-        return { type: "ended", batches };
+        return "ended";
       }
       if (!watcher.stream.offer(watcher, part.batch)) {
         // What lies between the last batch and this one does not concern it, so it need not be read again.
         watcher.next = part.first;
-        return { type: "held", batches };
+        return "held";
       }
+      watcher.next = part.next;
+      if (page.madeBytes >= most) return "cut";
     }
   }
 

@@ -154,6 +154,26 @@ describe("start revision", () => {
     expect(drain(stream).map((line) => line.slice(0, 2))).toEqual(["1@", "2@", "3@", "0@"]);
   });
 
+  it("large values end a slice before its changes do, and nothing is lost or told twice", () => {
+    const world = new WatchWorld();
+    const value = "x".repeat(300_000);
+    for (let i = 0; i < 12; i++) world.write({ put: "a", value }, { put: "b" });
+    const stream = world.open();
+    world.watch(stream, "a", { startRevision: 2 });
+    const slices: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      world.tick(1);
+      slices.push(drain(stream).join(" ").replace(/x+/g, "").replaceAll("0@13: ", ""));
+    }
+    expect(slices).toEqual([
+      "0@13: created a=@2 a=@3 a=@4 a=@5".replace("0@13: ", ""),
+      "a=@6 a=@7 a=@8 a=@9",
+      "a=@10 a=@11 a=@12 a=@13",
+      "",
+    ]);
+    expect(world.hub.count().behind).toBe(0);
+  });
+
   it("of the future is waited for", () => {
     const world = new WatchWorld();
     const stream = world.open();

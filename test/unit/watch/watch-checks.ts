@@ -55,7 +55,8 @@ export class WatcherRecord {
     if (this.#isSplit && output.events.length === 0) this.#fail("a fragment is missing");
     if (output.canceled) {
       this.#isOpen = false;
-      if (output.compactRevision > store.compactRevision) this.#fail("compacted further than the store");
+      if (output.compactRevision > Math.max(0, store.compactRevision))
+        this.#fail("compacted further than the store");
       this.#isCompacted = output.compactRevision > 0;
     } else if (output.events.length === 0) {
       this.progress(output.revision);
