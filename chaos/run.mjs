@@ -30,7 +30,8 @@ await build({
   sourcemap: true,
   logLevel: "warning",
   absWorkingDir: root,
-  external: ["esbuild"],
+  // `level` finds its native part beside its own files.
+  external: ["esbuild", "level"],
   // protobufjs is CommonJS and asks for `require` at run time.
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',

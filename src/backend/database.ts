@@ -134,16 +134,18 @@ export class Database {
   ): Promise<void> {
     for (const [gte, lt] of ranges) {
       const iterator = this.#db.iterator({ gte, lt, snapshot, highWaterMarkBytes: CHUNK_BYTES });
+      // The next chunk is read on another thread while this one is visited.
+      let next = handled(this.#read(iterator.nextv(CHUNK_RECORDS)));
       try {
-        for (;;) {
-          const stored = await this.#read(iterator.nextv(CHUNK_RECORDS));
-          if (stored.length === 0) break;
+        for (let stored = await next; stored.length > 0; stored = await next) {
+          next = handled(this.#read(iterator.nextv(CHUNK_RECORDS)));
           const chunk: BackendRecord[] = [];
           for (const [name, bytes] of stored) chunk.push([name, this.#unseal(name, bytes)]);
           await visit(chunk);
           await turnOfLoop();
         }
       } finally {
+        // Waits for what is being read.
         await iterator.close();
       }
     }
@@ -178,6 +180,12 @@ export class Database {
     if (value === undefined) throw damagedRecord(this.path, name);
     return value;
   }
+}
+
+/** The same promise, which may fail before anybody waits for it, and even if nobody ever does. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** The range of all names that begin with `prefix`; the empty one: all records of the state. */

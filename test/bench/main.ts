@@ -2,6 +2,11 @@
  * `npm run bench`: prints one row per benchmark, the best and the median of several runs after a warm-up. Figures are
  * for comparison on one machine in one run; nothing is asserted here, and nothing in the tests rests on them.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LevelDirectory } from "../../src/backend/index.ts";
+import { measureBackend } from "./backend.ts";
 import { commitEntries } from "./raft-throughput.ts";
 
 const RUNS = 5;
@@ -28,4 +33,19 @@ function row(name: string, entries: number, run: (entries: number) => number[]):
   const best = rates[rates.length - 1] ?? 0;
   const [middle, most] = [median, best].map((rate) => Math.round(rate).toLocaleString("en"));
   console.log(`${name.padEnd(52)} ${middle} committed/s (best ${most})`);
+}
+
+await backendRow(1_000_000);
+
+/** Once only: it writes some hundred megabytes. */
+async function backendRow(puts: number): Promise<void> {
+  const path = mkdtempSync(join(tmpdir(), "waymark-bench-"));
+  try {
+    const figures = await measureBackend(new LevelDirectory(path), puts);
+    console.log(`backend, ${puts.toLocaleString("en")} puts of 256 B, two records each`);
+    for (const [name, value] of Object.entries(figures))
+      console.log(`  ${name.padEnd(20)} ${value.toFixed(1)}`);
+  } finally {
+    rmSync(path, { recursive: true, force: true });
+  }
 }
