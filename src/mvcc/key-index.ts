@@ -17,6 +17,8 @@ const BLOCK_KEYS = 512;
 /** Below this a block is merged with its neighbour if both together fill at most MERGED_KEYS. */
 const SPARSE_KEYS = 128;
 const MERGED_KEYS = 384;
+/** Keys in a block that is made full at once: some room is left for what comes. */
+const FILLED_KEYS = 400;
 
 export interface IndexBlock {
   /** By which its keys name it. */
@@ -113,6 +115,21 @@ export class KeyIndex {
     block.ids[this.#slot] = id;
     block.size++;
     this.#keys.setBlock(id, block.number);
+  }
+
+  /** Takes in all keys at once, in order, into an empty index. @param mainOf newest revision of a key */
+  fill(ids: Uint32Array, mainOf: (id: number) => number): void {
+    if (this.#blocks.length > 0) fail("the index is filled already");
+    for (let from = 0; from < ids.length; from += FILLED_KEYS) {
+      const block = this.#open();
+      const part = ids.subarray(from, from + FILLED_KEYS);
+      block.ids.set(part);
+      block.size = part.length;
+      block.present = this.#presentIn(block);
+      for (const id of part) block.newest = Math.max(block.newest, mainOf(id));
+      this.#rename(block, 0);
+      this.#blocks.push(block);
+    }
   }
 
   /** Takes out a key, which is absent. */

@@ -78,11 +78,11 @@ export class KeyTable {
     return this.#size;
   }
 
-  /** The ID of a key; -1: it is not there; UNDECIDED: too many keys have its hash. */
-  lookup(key: Uint8Array): number {
+  /** The ID of a key; -1: it is not there; UNDECIDED: more than `maxChain` keys have its hash. */
+  lookup(key: Uint8Array, maxChain = MAX_CHAIN): number {
     let id = this.#head(this.#bucketOf(hashOf(key)));
     for (let steps = 0; id !== NONE; steps++) {
-      if (steps === MAX_CHAIN) return UNDECIDED;
+      if (steps === maxChain) return UNDECIDED;
       if (this.#equals(key, id)) return id;
       id = this.#word(id, NEXT);
     }
@@ -154,6 +154,20 @@ export class KeyTable {
     const position = this.#position(id);
     const block = this.#blocks[position >>> BLOCK_UNITS_SHIFT] as Block;
     return block.words[(position & UNIT_MASK) * 2 + 1] as number;
+  }
+
+  /** Four bytes of a key from `from` on as a number that orders as they do; zeros where the key has ended. */
+  window(id: number, from: number): number {
+    const position = this.#position(id);
+    const block = this.#blocks[position >>> BLOCK_UNITS_SHIFT] as Block;
+    const unit = position & UNIT_MASK;
+    const base = (unit << UNIT_SHIFT) + HEADER_BYTES;
+    const end = base + (block.words[unit * 2 + 1] as number);
+    let window = 0;
+    for (let at = base + from; at < base + from + 4; at++) {
+      window = (window << 8) | (at < end ? (block.bytes[at] as number) : 0);
+    }
+    return window >>> 0;
   }
 
   /** Length of the prefix that the two keys of the last `compare` had in common. */

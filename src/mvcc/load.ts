@@ -15,6 +15,7 @@ import {
   type Refused,
   revisionOfName,
 } from "./records.ts";
+import { sortKeys } from "./sort-keys.ts";
 import { FIRST_REVISION, StoreState } from "./state.ts";
 
 export class StateLoader {
@@ -48,6 +49,11 @@ export class StateLoader {
     if (this.#refused !== undefined) return this.#refused;
     state.revision = this.#main;
     state.lastChanges = this.#lastChanges();
+    // While nothing is removed, key IDs are given out from 0 on.
+    const ids = new Uint32Array(state.keys.size);
+    for (let id = 0; id < ids.length; id++) ids[id] = id;
+    sortKeys(state.keys, ids);
+    state.index.fill(ids, (id) => state.rows.main(state.keys.newest(id)));
     state.logicalBytes = 0;
     state.eachRow(0, this.#main, (row) => {
       if (state.isKept(row, state.compactRevision)) state.logicalBytes += state.rowBytes(row);
@@ -107,17 +113,13 @@ export class StateLoader {
 
   #append(main: number, sub: number, change: ChangeRecord): string | undefined {
     const state = this.#state;
-    let id = state.find(change.key);
-    const older = id < 0 ? NONE : state.keys.newest(id);
+    const found = state.keys.lookup(change.key, Number.POSITIVE_INFINITY);
+    const older = found < 0 ? NONE : state.keys.newest(found);
     const problem = this.#chainProblem(main, older, change);
     if (problem !== undefined) return problem;
-    if (id < 0) id = state.addKey(change.key);
-    const block = state.index.blockOf(id);
-    const wasPresent = older !== NONE && !state.rows.isDelete(older);
+    const key = found < 0 ? state.keys.add(change.key) : found;
     const { createRevision, version, leaseLow, leaseHigh, valueBytes } = change;
-    state.append({ main, sub, key: id, createRevision, version, leaseLow, leaseHigh, valueBytes });
-    block.newest = main;
-    block.present += (change.isPut ? 1 : 0) - (wasPresent ? 1 : 0);
+    state.append({ main, sub, key, createRevision, version, leaseLow, leaseHigh, valueBytes });
     this.#main = main;
     this.#sub = sub;
     return undefined;

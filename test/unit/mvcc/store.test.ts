@@ -1,7 +1,7 @@
 // Goal: reads, writes, history and compaction answer as etcd's store does (reference/etcd.md §1.2, §5). Method: short
 // stories in tables, each rule by itself; `checkInvariants` after every story.
 import { describe, expect, it } from "vitest";
-import { bytesOf, ERR, textOf } from "../../../src/base/index.ts";
+import { bytesOf, ERR, finishHash, mixHashBytes, textOf } from "../../../src/base/index.ts";
 import { DamagedError, Store } from "../../../src/mvcc/index.ts";
 import {
   compactFully,
@@ -133,6 +133,30 @@ describe("pages", () => {
     }
     expect(found.join("")).toBe("abcdefgh".slice(0, total));
     expect(counts).toEqual(total === 8 ? [8, 6, 4, 2] : [7, 5, 3, 1]);
+  });
+});
+
+describe("keys of one hash", () => {
+  it("are told apart, however many there are", () => {
+    const keys: string[] = [];
+    for (let n = 0; keys.length < 60; n++) {
+      const key = `key${n}`;
+      if ((finishHash(mixHashBytes(0, bytesOf(key))) & 0xfff) === 0) keys.push(key);
+    }
+    const records = new MapRecords();
+    const store = new Store(records);
+    for (const key of [...keys, ...keys]) write(store, `${key}=${key}`);
+    write(store, ...keys.slice(0, 10).map((key) => `-${key}`));
+    compactFully(store, store.revision);
+    write(store, "other=1");
+    compactFully(store, store.revision);
+    for (const checked of [store, mustReload(records)]) {
+      checked.checkInvariants();
+      const left = keys.filter((key) => checked.count(one(key), 0) === 1);
+      expect(left).toEqual(keys.slice(10));
+      for (const key of left)
+        expect(showAll(checked, 0, one(key))[0]).toMatch(new RegExp(`^${key}=${key} .* v2$`));
+    }
   });
 });
 
