@@ -1,5 +1,6 @@
-// Goal: the benchmark of the store measures work that was done. Method: a short run; every key must be there at the end,
-// as counted after a restart and as paged through at an old revision. Nothing is said about time.
+// Goal: the benchmark of the store measures work that was done. Method: a short run; every key must be there
+// at the end, as counted after a restart and as paged through at an old revision. Nothing is said about
+// time.
 import { describe, expect, test } from "vitest";
 import { exerciseStore, measureMemory } from "./mvcc.ts";
 

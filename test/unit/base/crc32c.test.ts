@@ -1,5 +1,6 @@
-// Goal: CRC-32C is the one that everybody else means, also in parts. Method: published vectors (RFC 3720 B.4), every
-// split of a message against the whole, a bitwise version on all lengths that the unrolled loop treats differently.
+// Goal: CRC-32C is the one that everybody else means, also in parts. Method: published vectors (RFC 3720
+// B.4), every split of a message against the whole, a bitwise version on all lengths that the unrolled loop
+// treats differently.
 import { describe, expect, it } from "vitest";
 import { bytesOf, crc32c } from "../../../src/base/index.ts";
 

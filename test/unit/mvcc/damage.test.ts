@@ -1,6 +1,7 @@
-// Goal: what was damaged on disk is named and never believed. Method: records of a small store with puts, deletes, leases
-// and a floor; every byte of every record flipped, every record cut, lost, doubled or put under another's name. A record
-// of a change must refuse the load by name, a record of a value must make exactly its key unreadable.
+// Goal: what was damaged on disk is named and never believed. Method: records of a small store with puts,
+// deletes, leases and a floor; every byte of every record flipped, every record cut, lost, doubled or put
+// under another's name. A record of a change must refuse the load by name, a record of a value must make
+// exactly its key unreadable.
 import { describe, expect, it } from "vitest";
 import { bytesOf } from "../../../src/base/index.ts";
 import { DamagedError, Store } from "../../../src/mvcc/index.ts";

@@ -1,5 +1,6 @@
-// Goal: HashKV is the number that etcd computes from the same history, in any slices, before, during and after deletion.
-// Method: the bytes that are hashed written out by hand for each kind of revision; stories for what counts.
+// Goal: HashKV is the number that etcd computes from the same history, in any slices, before, during and
+// after deletion. Method: the bytes that are hashed written out by hand for each kind of revision; stories
+// for what counts.
 import { describe, expect, it } from "vitest";
 import { bytesOf, crc32c, ERR } from "../../../src/base/index.ts";
 import { Store } from "../../../src/mvcc/index.ts";

@@ -1,6 +1,7 @@
-// Goal: every answer of the store is that of a store that is easy to believe, whatever is compacted, deleted in slices,
-// pinned or restarted in between. Method: random operations on both, each answer compared as text; the seed and the
-// number of the operation are in the message. Three shapes: few hot keys, many keys, keys that are prefixes.
+// Goal: every answer of the store is that of a store that is easy to believe, whatever is compacted, deleted
+// in slices, pinned or restarted in between. Method: random operations on both, each answer compared as
+// text; the seed and the number of the operation are in the message. Three shapes: few hot keys, many keys,
+// keys that are prefixes.
 import { describe, expect, it } from "vitest";
 import { EMPTY_BYTES } from "../../../src/base/index.ts";
 import { type Change, type KeyMeta, type KeyRange, Store } from "../../../src/mvcc/index.ts";

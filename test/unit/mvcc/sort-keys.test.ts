@@ -1,5 +1,5 @@
-// Goal: keys are sorted as bytes are compared, whatever they have in common. Method: sets of keys of many shapes, each
-// against a comparison sort; many more keys than are sorted by comparing.
+// Goal: keys are sorted as bytes are compared, whatever they have in common. Method: sets of keys of many
+// shapes, each against a comparison sort; many more keys than are sorted by comparing.
 import { describe, expect, it } from "vitest";
 import { KeyTable } from "../../../src/mvcc/keys.ts";
 import { sortKeys } from "../../../src/mvcc/sort-keys.ts";

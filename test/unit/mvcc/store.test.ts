@@ -1,5 +1,5 @@
-// Goal: reads, writes, history and compaction answer as etcd's store does (reference/etcd.md §1.2, §5). Method: short
-// stories in tables, each rule by itself; `checkInvariants` after every story.
+// Goal: reads, writes, history and compaction answer as etcd's store does (reference/etcd.md §1.2, §5).
+// Method: short stories in tables, each rule by itself; `checkInvariants` after every story.
 import { describe, expect, it } from "vitest";
 import { bytesOf, ERR, finishHash, mixHashBytes, textOf } from "../../../src/base/index.ts";
 import { DamagedError, Store } from "../../../src/mvcc/index.ts";
