@@ -216,7 +216,7 @@ describe("lessor", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });
