@@ -1,6 +1,6 @@
 /**
- * The check of a whole history: order and answers (C1), watchers, members (C4). Complete, because the store itself says
- * in which order its revisions were made, and O(n log n) in the number of operations and events.
+ * The check of a whole history: order and answers (C1), watchers, members (C4). Complete, because the store
+ * itself says in which order its revisions were made, and O(n log n) in the number of operations and events.
  */
 import { Evidence } from "./evidence.ts";
 import { ENOUGH, Findings, type KvVerdict } from "./findings.ts";

@@ -1,6 +1,6 @@
 /**
- * What clients saw of revisions whose request is not known: events of watchers, keys of reads, keys of the final dumps.
- * Only needed without a log.
+ * What clients saw of revisions whose request is not known: events of watchers, keys of reads, keys of the
+ * final dumps. Only needed without a log.
  */
 import type { Event, KeyValue } from "../../src/pb/kv.ts";
 import type { ClientResponse, KvHistory, WatchRecord } from "./kv-history.ts";

@@ -1,6 +1,6 @@
 /**
- * What a check of a history comes to. A finding names the rule, the operations, watchers and revisions it is about, and
- * says in words what was seen and what should have been.
+ * What a check of a history comes to. A finding names the rule, the operations, watchers and revisions it is
+ * about, and says in words what was seen and what should have been.
  */
 import type { KvOperation, WatchRecord } from "./kv-history.ts";
 
@@ -72,7 +72,9 @@ export type KvVerdict =
 /** One broken history is broken in a thousand places; the first few are enough. */
 const MAX_FINDINGS = 20;
 
-/** Thrown when there are enough findings, or none could be trusted any more; caught by who owns the findings. */
+/**
+ * Thrown when there are enough findings, or none could be trusted any more; caught by who owns the findings.
+ */
 export const ENOUGH = Symbol("enough findings");
 
 /** Collects findings. */

@@ -1,6 +1,6 @@
 /**
- * Histories on disk: JSON lines, so that a file can be written as the run goes on, searched with grep, and read back
- * line by line. The first line is the head, each other line one record: `[kind, record]`.
+ * Histories on disk: JSON lines, so that a file can be written as the run goes on, searched with grep, and
+ * read back line by line. The first line is the head, each other line one record: `[kind, record]`.
  *
  * What JSON lacks is an object with one name that starts with "$":
  *
@@ -27,7 +27,8 @@ export function* historyLines(history: KvHistory): Generator<string> {
 }
 
 /**
- * Reads what `historyLines` wrote. Lines come from this program alone, so records are not validated field by field.
+ * Reads what `historyLines` wrote. Lines come from this program alone, so records are not validated field by
+ * field.
  *
  * @throws Error if a line is none of a history, or of another format.
  */

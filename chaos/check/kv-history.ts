@@ -1,7 +1,7 @@
 /**
- * The history of one run against an etcd store: what clients asked and heard, what watchers were told, what the members
- * held at the end. Plain data, written by the simulator and by the drivers of real clusters alike; the checkers read
- * nothing else. `history-file.ts` gives it a form on disk.
+ * The history of one run against an etcd store: what clients asked and heard, what watchers were told, what
+ * the members held at the end. Plain data, written by the simulator and by the drivers of real clusters
+ * alike; the checkers read nothing else. `history-file.ts` gives it a form on disk.
  *
  * Times are numbers of one monotonic clock that all clients share, in microseconds.
  */
@@ -53,7 +53,9 @@ export type ClientResponse =
 export type OperationOutcome =
   /** `revision`: that of the response header. */
   | { readonly type: "ok"; readonly revision: number; readonly response: ClientResponse }
-  /** A definite refusal, which changed nothing. `error`: the complete text, as in `ERR` of src/base/errors.ts. */
+  /**
+   * A definite refusal, which changed nothing. `error`: the complete text, as in `ERR` of src/base/errors.ts.
+   */
   | { readonly type: "refused"; readonly error: string }
   /** An answer that leaves open whether it took effect (timeout, broken connection, leader changed). */
   | { readonly type: "unknown"; readonly error: string }
@@ -94,8 +96,8 @@ export interface WatchAnswer {
 }
 
 /**
- * One watcher from its creation on. A watcher that was resumed by its client is a new record. A progress report of the
- * whole stream (watch ID -1) is an answer of every watcher that is open on the stream.
+ * One watcher from its creation on. A watcher that was resumed by its client is a new record. A progress
+ * report of the whole stream (watch ID -1) is an answer of every watcher that is open on the stream.
  */
 export interface WatchRecord {
   /** Unique in the history. */
@@ -113,8 +115,8 @@ export interface WatchRecord {
   /** When the connection broke or the client left it; Infinity: open until the end of the run. */
   readonly closed: number;
   /**
-   * The run gave it time to hear everything: it is open, its member was healthy, and the store was at rest. Then it
-   * must have heard of the final revision, or have been cancelled.
+   * The run gave it time to hear everything: it is open, its member was healthy, and the store was at rest.
+   * Then it must have heard of the final revision, or have been cancelled.
    */
   readonly mustReachEnd: boolean;
 }
@@ -143,7 +145,9 @@ export interface MemberDump {
   readonly kvs: readonly KeyValue[];
   /** In order of ID; undefined: not asked for. */
   readonly leases: readonly LeaseDump[] | undefined;
-  /** HashKV, each of the revision and the compact revision that it was made at; may be of any time of the run. */
+  /**
+   * HashKV, each of the revision and the compact revision that it was made at; may be of any time of the run.
+   */
   readonly hashes: readonly HashRecord[];
 }
 
@@ -173,8 +177,8 @@ export interface LogRecord {
   /** As committed: with the lease ID and the TTL that the member chose. */
   readonly request: KvRequest;
   /**
-   * Complete text of a refusal at apply that does not follow from the requests (no space); undefined: none. It must
-   * be what the client was told, and the request has no effect.
+   * Complete text of a refusal at apply that does not follow from the requests (no space); undefined: none.
+   * It must be what the client was told, and the request has no effect.
    */
   readonly refused: string | undefined;
 }
@@ -204,7 +208,10 @@ export interface KvHistory {
   readonly keepAlives: readonly KeepAliveRecord[];
   /** Empty: nothing is known of the end. */
   readonly dumps: readonly MemberDump[];
-  /** Every committed request; undefined: not known (a real cluster), unknown writes are matched by their values. */
+  /**
+   * Every committed request; undefined: not known (a real cluster), unknown writes are matched by their
+   * values.
+   */
   readonly log: readonly LogRecord[] | undefined;
   readonly faults: readonly Band[];
   readonly leaders: readonly LeaderBand[];

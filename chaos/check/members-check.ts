@@ -1,6 +1,6 @@
 /**
- * Members against each other and against the order (reliability.md §3.2 C4): what each of them holds when all is at
- * rest, and HashKV wherever two of them made it at one revision.
+ * Members against each other and against the order (reliability.md §3.2 C4): what each of them holds when all
+ * is at rest, and HashKV wherever two of them made it at one revision.
  */
 import { hex } from "../../src/base/index.ts";
 import type { Findings } from "./findings.ts";
@@ -15,7 +15,8 @@ export function checkMembers(history: KvHistory, model: Model, findings: Finding
     const first = history.dumps[0];
     if (first === undefined || first === dump) continue;
     if (dump.compactRevision !== first.compactRevision) {
-      const says = `${first.member} is compacted at ${first.compactRevision}, ${dump.member} at ${dump.compactRevision}`;
+      const other = `${dump.member} at ${dump.compactRevision}`;
+      const says = `${first.member} is compacted at ${first.compactRevision}, ${other}`;
       findings.add("member dump", says, { at: history.end });
     }
     if (showLeases(dump) !== showLeases(first) && dump.leases !== undefined && first.leases !== undefined) {

@@ -1,7 +1,7 @@
 /**
- * The rules of etcd that need no state: which requests are refused at the door, what a comparison means, what the
- * options of a range do to the keys that it found. Written from the documents and from etcd's own behaviour, apart from
- * `src/apply` and `src/mvcc`: where both say the same, it was said twice.
+ * The rules of etcd that need no state: which requests are refused at the door, what a comparison means, what
+ * the options of a range do to the keys that it found. Written from the documents and from etcd's own
+ * behaviour, apart from `src/apply` and `src/mvcc`: where both say the same, it was said twice.
  *
  * Keys are latin1 text inside the model: one character per byte, so that text order is byte order.
  */
@@ -49,7 +49,10 @@ export function isInRange(name: string, key: string, rangeEnd: string): boolean 
   return name >= key && (rangeEnd === FROM_KEY || name < rangeEnd);
 }
 
-/** Why a request is refused before it is proposed, whatever the state; undefined: it is not (etcd: v3rpc/key.go). */
+/**
+ * Why a request is refused before it is proposed, whatever the state; undefined: it is not (etcd:
+ * v3rpc/key.go).
+ */
 export function doorProblem(request: KvRequest | RangeRequest, maxTxnOps: number): KvError | undefined {
   switch (request.type) {
     case "range":
@@ -104,9 +107,10 @@ function isOverlapping(ops: readonly (RequestOp | undefined)[]): boolean {
 }
 
 /**
- * What the operations of one branch put and delete; undefined: two of them may collide. As etcd's checkIntervals has
- * it, in two points less strict than one would expect: a delete of "every key from ... on" collides with nothing (its
- * interval ends at the byte 0 and so is empty), and what a nested txn deletes is compared with later puts only.
+ * What the operations of one branch put and delete; undefined: two of them may collide. As etcd's
+ * checkIntervals has it, in two points less strict than one would expect: a delete of "every key from ... on"
+ * collides with nothing (its interval ends at the byte 0 and so is empty), and what a nested txn deletes is
+ * compared with later puts only.
  */
 function touchedBy(ops: readonly (RequestOp | undefined)[]): Touched | undefined {
   const puts = new Set<string>();
@@ -186,8 +190,9 @@ function orderOf(target: NonNullable<Compare["target"]>, kv: KeyValue): number {
 }
 
 /**
- * What the options of a range leave of the keys it found, all in key order: filters, order, limit. etcd cuts at the
- * limit *before* it sorts when no order is asked for, even if a target is: the first keys by name, sorted by it.
+ * What the options of a range leave of the keys it found, all in key order: filters, order, limit. etcd cuts
+ * at the limit *before* it sorts when no order is asked for, even if a target is: the first keys by name,
+ * sorted by it.
  */
 export function arrange(
   request: RangeRequest,

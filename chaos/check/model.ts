@@ -1,9 +1,10 @@
 /**
- * A naive etcd store: every version of every key, for ever, in one array per key. It is the judge of answers, so it is
- * written to be read, not to be fast, shares no code with the store, and has no idea of logs, members or disks.
+ * A naive etcd store: every version of every key, for ever, in one array per key. It is the judge of answers,
+ * so it is written to be read, not to be fast, shares no code with the store, and has no idea of logs,
+ * members or disks.
  *
- * A compaction moves the floor and deletes nothing: what was readable stays readable to the checkers, which need the
- * past; reads below the floor are refused as etcd refuses them.
+ * A compaction moves the floor and deletes nothing: what was readable stays readable to the checkers, which
+ * need the past; reads below the floor are refused as etcd refuses them.
  */
 import { EMPTY_BYTES, ERR, type KvError } from "../../src/base/index.ts";
 import type {
@@ -149,7 +150,9 @@ export class Model implements ModelView {
       : { revision: this.#revision, response: result, error: undefined };
   }
 
-  /** What a range is answered, now or as of `view`. Its revision is that of the view, whatever was asked for. */
+  /**
+   * What a range is answered, now or as of `view`. Its revision is that of the view, whatever was asked for.
+   */
   range(request: RangeRequest, view: ModelView = this): ModelOutcome {
     const result = doorProblem(request, this.#maxTxnOps) ?? this.#range(request, view.revision, view);
     return isRefusal(result)
@@ -158,8 +161,8 @@ export class Model implements ModelView {
   }
 
   /**
-   * What a request would be answered now or as of `view`, if it would change neither keys nor leases nor the floor;
-   * undefined: it would. Changes nothing.
+   * What a request would be answered now or as of `view`, if it would change neither keys nor leases nor the
+   * floor; undefined: it would. Changes nothing.
    */
   peek(request: KvRequest | RangeRequest, view: ModelView = this): ModelOutcome | undefined {
     if (request.type === "range") return this.range(request, view);
@@ -175,8 +178,8 @@ export class Model implements ModelView {
   }
 
   /**
-   * What a put, a delete or a txn would change now if every lease that it names were there; empty: nothing, or it would
-   * be refused. Changes nothing.
+   * What a put, a delete or a txn would change now if every lease that it names were there; empty: nothing,
+   * or it would be refused. Changes nothing.
    */
   preview(request: PutRequest | DeleteRangeRequest | TxnRequest): readonly Event[] {
     const { revision, compactRevision } = this;
@@ -312,7 +315,8 @@ export class Model implements ModelView {
       if (step?.type === "path") problem = this.#pathProblem(step, view);
       if (step?.type === "put") problem = this.#putProblem(step, view);
       if (step?.type === "range" && step.revision !== 0) {
-        // Unlike a plain range, a negative revision is compared with the floor (etcd: txn/range.go, checkRange).
+        // Unlike a plain range, a negative revision is compared with the floor (etcd: txn/range.go,
+        // checkRange).
         if (step.revision > view.revision) problem = ERR.futureRevision;
         else if (step.revision < view.compactRevision) problem = ERR.compacted;
       }

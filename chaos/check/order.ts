@@ -1,7 +1,8 @@
 /**
- * The order of the requests that changed the store. With the log at hand it is read off; for a real cluster it is found
- * from the answers: a revision belongs to the write that was answered with it, and one that nobody was answered with
- * belongs to a write of unknown fate that explains everything that was seen of it (reliability.md §3.2 C1, point 1).
+ * The order of the requests that changed the store. With the log at hand it is read off; for a real cluster
+ * it is found from the answers: a revision belongs to the write that was answered with it, and one that
+ * nobody was answered with belongs to a write of unknown fate that explains everything that was seen of it
+ * (reliability.md §3.2 C1, point 1).
  */
 import { EMPTY_BYTES, equalBytes, hex } from "../../src/base/index.ts";
 import type { Event, KvRequest, LeaseGrantResponse, TxnResponse } from "../../src/pb/kv.ts";
@@ -18,7 +19,10 @@ const US_PER_SECOND = 1_000_000;
 /** One request in the order of execution. */
 export interface Step {
   readonly request: KvRequest;
-  /** undefined: a request of the members themselves. May change as long as steps are asked for (`InferredOrder`). */
+  /**
+   * undefined: a request of the members themselves. May change as long as steps are asked for
+   * (`InferredOrder`).
+   */
   owner: KvOperation | undefined;
   /** Complete text of a refusal that the requests do not explain: it is not executed. undefined: none. */
   readonly refused: string | undefined;
@@ -198,7 +202,8 @@ export class InferredOrder implements StepSource {
     }
     const compactions = operations.filter((operation) => operation.request.type === "compaction");
     compactions.sort((a, b) => compactedAt(a) - compactedAt(b));
-    // A moment inside each operation at which it may have happened: compactions in order of what they compact.
+    // A moment inside each operation at which it may have happened: compactions in order of what they
+    // compact.
     const moment = new Map(operations.map((operation) => [operation, operation.call]));
     let previous = 0;
     for (const compaction of compactions) {
@@ -315,7 +320,10 @@ export class InferredOrder implements StepSource {
     return [...makers.filter((maker) => !isRevoke(maker)), ...makers.filter(isRevoke)];
   }
 
-  /** Gives a step to one of its makers; if all have another, one of those is given away if it can be (Kuhn's way). */
+  /**
+   * Gives a step to one of its makers; if all have another, one of those is given away if it can be (Kuhn's
+   * way).
+   */
   #give(step: Step, makers: readonly KvOperation[], tried: Set<KvOperation>): boolean {
     for (const maker of makers) {
       if (this.#taken.has(maker)) continue;
@@ -358,12 +366,16 @@ export class InferredOrder implements StepSource {
     return this.#doubtful.has(id) || this.#unknownGrant(id) !== undefined;
   }
 
-  /** Whether there is any lease of which it is not known whether it is there; else nothing has to be granted. */
+  /**
+   * Whether there is any lease of which it is not known whether it is there; else nothing has to be granted.
+   */
   get #isLeaseInDoubt(): boolean {
     return this.#doubtful.size > 0 || this.#unknownGrants > 0;
   }
 
-  /** A lease that is used was granted, though nobody heard of it, and was not lost where that is only guessed. */
+  /**
+   * A lease that is used was granted, though nobody heard of it, and was not lost where that is only guessed.
+   */
   #grantFor(request: ClientRequest, model: Model): void {
     if (request.type !== "put" && request.type !== "txn") return;
     for (const id of leasesOf(model.preview(request))) {

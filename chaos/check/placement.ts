@@ -1,8 +1,8 @@
 /**
- * Real time (reliability.md §3.2 C1, point 2): what returned before another was called comes before it. Writes have a
- * place in the order; everything else has a range of places at which its answer is right, and takes the first one that
- * real time leaves it. Since taking an earlier place never hurts those that come later, one sweep over the calls finds
- * places for all if there are any.
+ * Real time (reliability.md §3.2 C1, point 2): what returned before another was called comes before it.
+ * Writes have a place in the order; everything else has a range of places at which its answer is right, and
+ * takes the first one that real time leaves it. Since taking an earlier place never hurts those that come
+ * later, one sweep over the calls finds places for all if there are any.
  */
 
 import { ERR } from "../../src/base/index.ts";
@@ -60,7 +60,9 @@ export class Placement {
   #floor = 0;
   #floorItem: Item | undefined;
   readonly #connectionFloor = new Map<number, number>();
-  /** Grants and revokes by lease, and compactions of unknown fate: what may explain a refusal without a log. */
+  /**
+   * Grants and revokes by lease, and compactions of unknown fate: what may explain a refusal without a log.
+   */
   readonly #leaseOperations = new Map<bigint, KvOperation[]>();
   readonly #lostCompactions: KvOperation[] = [];
 
@@ -233,7 +235,9 @@ export class Placement {
     return undefined;
   }
 
-  /** Without a log, effects that leave no revision may have come from requests of unknown fate, or from time. */
+  /**
+   * Without a log, effects that leave no revision may have come from requests of unknown fate, or from time.
+   */
   #mayHaveHappened({ request, returned }: KvOperation, error: string): boolean {
     if (this.#history.log !== undefined) return false;
     if (error === ERR.compacted.message) {
@@ -306,7 +310,8 @@ export class Placement {
     const earlier = this.#floorItem;
     const seen = this.#revision(this.#floor);
     const by = earlier?.operation === undefined ? "a watcher or keepalive" : showOperation(earlier.operation);
-    const text = `${showOperation(operation)}: ${says}, but ${by} was at revision ${seen} and over before the call`;
+    const but = `${by} was at revision ${seen} and over before the call`;
+    const text = `${showOperation(operation)}: ${says}, but ${but}`;
     const operations = earlier?.operation === undefined ? [operation] : [operation, earlier.operation];
     this.#findings.add(rule, text, { operations, revisions: [seen] });
   }

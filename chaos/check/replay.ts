@@ -1,6 +1,6 @@
 /**
- * Executes the order on the model and compares every answer that has a place in it (reliability.md §3.2 C1, points 3
- * and 4). Answers of requests that changed nothing are judged at the revision of their header.
+ * Executes the order on the model and compares every answer that has a place in it (reliability.md §3.2 C1,
+ * points 3 and 4). Answers of requests that changed nothing are judged at the revision of their header.
  */
 
 import type { Findings } from "./findings.ts";
@@ -59,7 +59,9 @@ export function replay(
   return { model, timeline, stepOf, placeless };
 }
 
-/** Whether an operation reads at a revision of its own choice; then the floor matters, and so its exact place. */
+/**
+ * Whether an operation reads at a revision of its own choice; then the floor matters, and so its exact place.
+ */
 export function namesRevision(operation: KvOperation): boolean {
   const { request } = operation;
   if (request.type === "range") return request.revision > 0;
@@ -118,7 +120,10 @@ function judgePlaceless(operation: KvOperation, model: Model, findings: Findings
   judgeAnswer(operation, model.peek(operation.request), findings);
 }
 
-/** Compares a successful answer with the model's. `outcome` undefined: the request would have changed something. */
+/**
+ * Compares a successful answer with the model's. `outcome` undefined: the request would have changed
+ * something.
+ */
 export function judgeAnswer(
   operation: KvOperation,
   outcome: ModelOutcome | undefined,

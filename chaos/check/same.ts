@@ -84,8 +84,9 @@ function keysProblem(
 }
 
 /**
- * etcd's sort leaves open in which order keys come that are equal in what it sorts by, and so also which of them a limit
- * cuts off. Then only the places of the sort order have to agree, and keys that both answers have must be equal.
+ * etcd's sort leaves open in which order keys come that are equal in what it sorts by, and so also which of
+ * them a limit cuts off. Then only the places of the sort order have to agree, and keys that both answers
+ * have must be equal.
  */
 function tiedProblem(request: RangeRequest, got: RangeResponse, wanted: RangeResponse): boolean {
   if (got.kvs.length !== wanted.kvs.length) return true;

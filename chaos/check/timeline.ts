@@ -1,6 +1,6 @@
 /**
- * What the store was after each step of the order: revision, floor, leases. A *position* p is the moment after p steps,
- * from 0; the keys at a position are those of its revision, which the model remembers.
+ * What the store was after each step of the order: revision, floor, leases. A *position* p is the moment
+ * after p steps, from 0; the keys at a position are those of its revision, which the model remembers.
  */
 
 import type { Model, ModelView } from "./model.ts";

@@ -1,8 +1,8 @@
 /**
- * What watchers were told against what happened: etcd's nine guarantees (reliability.md §3.3), and those about
- * compaction, about starting, and about delivery in the end. The history of all events is known by now, so every watcher
- * has one sequence that it must have received a beginning of; which guarantee a deviation breaks is worked out for the
- * message.
+ * What watchers were told against what happened: etcd's nine guarantees (reliability.md §3.3), and those
+ * about compaction, about starting, and about delivery in the end. The history of all events is known by now,
+ * so every watcher has one sequence that it must have received a beginning of; which guarantee a deviation
+ * breaks is worked out for the message.
  */
 import type { Event } from "../../src/pb/kv.ts";
 import type { Findings, KvRule } from "./findings.ts";

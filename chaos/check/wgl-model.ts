@@ -1,6 +1,6 @@
 /**
- * The whole model searched for an order, revisions and all, without believing any of them: for the beginnings of
- * histories, since all keys hang together. It finds what the revision-order checker takes for granted.
+ * The whole model searched for an order, revisions and all, without believing any of them: for the beginnings
+ * of histories, since all keys hang together. It finds what the revision-order checker takes for granted.
  */
 import type { KvRequest } from "../../src/pb/kv.ts";
 import {
@@ -33,9 +33,10 @@ interface ModelOperation extends WglOperation {
 const PENDING: OperationOutcome = { type: "pending" };
 
 /**
- * Checks the beginning of a history: the first `window` operations in order of call; those that returned after the last
- * of these calls may or may not have been executed. Serializable reads are left out, and so are refusals of a request
- * that the state has no part in. What members did by themselves is taken from the log, at any time.
+ * Checks the beginning of a history: the first `window` operations in order of call; those that returned
+ * after the last of these calls may or may not have been executed. Serializable reads are left out, and so
+ * are refusals of a request that the state has no part in. What members did by themselves is taken from the
+ * log, at any time.
  */
 export function checkBeginning(
   history: KvHistory,

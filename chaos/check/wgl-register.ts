@@ -1,6 +1,7 @@
 /**
- * The histories of single keys as registers: get, put, delete and compare-and-set by value, revisions ignored. A history
- * is linearizable exactly when that of each key is (Herlihy and Wing's locality), so keys are searched one by one.
+ * The histories of single keys as registers: get, put, delete and compare-and-set by value, revisions
+ * ignored. A history is linearizable exactly when that of each key is (Herlihy and Wing's locality), so keys
+ * are searched one by one.
  */
 import type { KeyValue, TxnRequest } from "../../src/pb/kv.ts";
 import type { ClientRequest, ClientResponse, KvHistory, KvOperation } from "./kv-history.ts";
@@ -43,8 +44,8 @@ export type RegisterVerdict =
   | { readonly type: "unknown"; readonly reason: string };
 
 /**
- * Checks a workload of registers. Serializable reads are left out; any other request than those of registers makes the
- * verdict `unknown`.
+ * Checks a workload of registers. Serializable reads are left out; any other request than those of registers
+ * makes the verdict `unknown`.
  */
 export function checkRegisters(history: KvHistory, limits: WglLimits = REGISTER_LIMITS): RegisterVerdict {
   const byKey = new Map<string, RegisterOperation[]>();

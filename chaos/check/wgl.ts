@@ -1,11 +1,13 @@
 /**
- * Linearizability by search: Wing and Gong's algorithm with Lowe's cache (Lowe, "Testing for linearizability", 2017). It
- * knows nothing of revisions or logs, so it judges the other checker as much as the store.
+ * Linearizability by search: Wing and Gong's algorithm with Lowe's cache (Lowe, "Testing for
+ * linearizability", 2017). It knows nothing of revisions or logs, so it judges the other checker as much as
+ * the store.
  *
- * Calls and returns hang in one list in order of time. The first call that the specification allows is taken, *lifted*
- * out of the list together with its return, and the search starts again at the head; a return that is met before its
- * call was taken means that something has to be taken back. A set of taken operations together with a state is never
- * entered twice. Operations of unknown fate have no return: they may be taken at any time or never.
+ * Calls and returns hang in one list in order of time. The first call that the specification allows is taken,
+ * *lifted* out of the list together with its return, and the search starts again at the head; a return that
+ * is met before its call was taken means that something has to be taken back. A set of taken operations
+ * together with a state is never entered twice. Operations of unknown fate have no return: they may be taken
+ * at any time or never.
  *
  * Iterative, because histories are longer than stacks are deep.
  */
@@ -26,7 +28,9 @@ export interface WglSpecification<O extends WglOperation> {
 
 export type WglVerdict<O> =
   | { readonly type: "ok"; readonly steps: number }
-  /** `longest`: the most that could be put in order, in that order; `stuck`: an operation that fits nowhere. */
+  /**
+   * `longest`: the most that could be put in order, in that order; `stuck`: an operation that fits nowhere.
+   */
   | { readonly type: "violation"; readonly longest: readonly O[]; readonly stuck: O | undefined }
   /** Too much to search; counts as a failure (reliability.md §3.2). */
   | { readonly type: "unknown"; readonly reason: string };
@@ -84,7 +88,10 @@ function isSameSet(a: Uint32Array, b: Uint32Array): boolean {
   return true;
 }
 
-/** Node numbers: operation i calls at node i + 1 and returns at node n + i + 1; node 0 is the head, -1 the end. */
+/**
+ * Node numbers: operation i calls at node i + 1 and returns at node n + i + 1; node 0 is the head, -1 the
+ * end.
+ */
 class Search<O extends WglOperation> {
   readonly #specification: WglSpecification<O>;
   readonly #operations: readonly O[];

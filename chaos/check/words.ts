@@ -19,7 +19,8 @@ export function showKeyValue(kv: KeyValue | undefined): string {
   if (kv === undefined) return "absent";
   const lease = kv.lease === 0n ? "" : ` lease ${hex(kv.lease)}`;
   const { createRevision, modRevision, version } = kv;
-  return `${showBytes(kv.key)}=${showBytes(kv.value)} (create ${createRevision} mod ${modRevision} version ${version}${lease})`;
+  const place = `create ${createRevision} mod ${modRevision} version ${version}${lease}`;
+  return `${showBytes(kv.key)}=${showBytes(kv.value)} (${place})`;
 }
 
 export function showEvent(event: Event): string {
@@ -63,7 +64,8 @@ export function showResponse(response: ClientResponse): string {
   switch (response.type) {
     case "range": {
       const more = response.more ? " and more" : "";
-      return `${response.kvs.length} of ${response.count} keys${more}: ${response.kvs.map(showKeyValue).join("; ")}`;
+      const keys = response.kvs.map(showKeyValue).join("; ");
+      return `${response.kvs.length} of ${response.count} keys${more}: ${keys}`;
     }
     case "put":
       return response.prevKv === undefined ? "put" : `put, before ${showKeyValue(response.prevKv)}`;
@@ -92,5 +94,6 @@ export function showOperation(operation: KvOperation): string {
 export function showWatch(watch: WatchRecord): string {
   const { id, client, member, request } = watch;
   const from = request.startRevision === 0 ? "now" : `${request.startRevision}`;
-  return `watcher ${id} (client ${client} at ${member}, ${showRange(request.key, request.rangeEnd)} from ${from})`;
+  const range = showRange(request.key, request.rangeEnd);
+  return `watcher ${id} (client ${client} at ${member}, ${range} from ${from})`;
 }

@@ -1,6 +1,6 @@
 /**
- * Renders a history that failed its check as one HTML file. Everything a reader needs is inside: the file can be mailed,
- * and opened in a year.
+ * Renders a history that failed its check as one HTML file. Everything a reader needs is inside: the file can
+ * be mailed, and opened in a year.
  */
 import type { Finding, KvHistory, KvOperation, KvVerdict, WatchAnswer } from "../check/index.ts";
 import { showEvent, showRequest, showResponse } from "../check/words.ts";
@@ -54,7 +54,8 @@ const MAX_TEXT = 2_000;
 /** One self-contained HTML file. */
 export function renderPage(history: KvHistory, verdict: KvVerdict): string {
   const data = pageData(history, verdict);
-  // A "<" inside JSON can only be in a string, where the escape means the same; so no tag can begin or end there.
+  // A "<" inside JSON can only be in a string, where the escape means the same; so no tag can begin or end
+  // there.
   const json = JSON.stringify(data).replaceAll("<", "\\u003c");
   return `<!doctype html>
 <html lang="en">

@@ -94,7 +94,8 @@ function found(finding) {
   markedWatches = new Set(finding.watches);
   const bars = data.bars.filter((bar) => marked.has(bar.id));
   const starts = bars.map((bar) => bar.from).concat(bars.length === 0 ? [finding.at] : []);
-  const first = Math.min(...starts), last = Math.max(...bars.map((bar) => bar.to === null ? bar.from : bar.to), first);
+  const ends = bars.map((bar) => bar.to === null ? bar.from : bar.to);
+  const first = Math.min(...starts), last = Math.max(...ends, first);
   show((first + last) / 2, Math.max((last - first) * 3, (lastOf - data.from) / 50));
   hover.textContent = finding.rule + ": " + finding.message;
 }
@@ -125,14 +126,18 @@ function under(event) {
   for (const bar of data.bars) {
     const end = bar.to === null ? data.to : bar.to;
     if (bar.lane === lane && bar.from - slack <= time && time <= end + slack) {
-      lines.push("#" + bar.id + "  " + bar.from + ".." + (bar.to === null ? "" : bar.to) + "  " + bar.outcome);
+      const times = bar.from + ".." + (bar.to === null ? "" : bar.to);
+      lines.push("#" + bar.id + "  " + times + "  " + bar.outcome);
       lines.push("  " + bar.request, "  " + bar.answer);
     }
   }
   for (const tick of data.ticks) {
-    if (tick.lane === lane && Math.abs(tick.at - time) <= slack) lines.push(tick.at + "  " + tick.kind + "  " + tick.text);
+    const isNear = tick.lane === lane && Math.abs(tick.at - time) <= slack;
+    if (isNear) lines.push(tick.at + "  " + tick.kind + "  " + tick.text);
   }
-  for (const band of data.faults) if (band.from <= time && time <= band.to) lines.push("fault: " + band.label);
+  for (const band of data.faults) {
+    if (band.from <= time && time <= band.to) lines.push("fault: " + band.label);
+  }
   return lines.join("\n");
 }
 
@@ -148,12 +153,15 @@ canvas.addEventListener("mousemove", (event) => {
 });
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
-  const centre = timeAt(event.offsetX * canvas.width / canvas.clientWidth), factor = event.deltaY > 0 ? 1.25 : 0.8;
+  const centre = timeAt(event.offsetX * canvas.width / canvas.clientWidth);
+  const factor = event.deltaY > 0 ? 1.25 : 0.8;
   from = centre - (centre - from) * factor;
   to = centre + (to - centre) * factor;
   draw();
 }, { passive: false });
-document.getElementById("first").addEventListener("click", () => { if (data.findings.length > 0) found(data.findings[0]); });
+document.getElementById("first").addEventListener("click", () => {
+  if (data.findings.length > 0) found(data.findings[0]);
+});
 document.getElementById("all").addEventListener("click", () => { from = data.from; to = lastOf; draw(); });
 document.getElementById("search").addEventListener("change", (event) => search(event.target.value.trim()));
 for (const finding of data.findings) {

@@ -1,6 +1,7 @@
-// Goal: the checker of whole histories accepts every legal history and rejects every broken one. Method: histories made
-// by running the model under clients whose calls overlap (generate.ts), and the same broken in one place by mutations
-// that are illegal by an argument of their own (mutate.ts). WAYMARK_CHECK_HISTORIES=10000 runs the full number.
+// Goal: the checker of whole histories accepts every legal history and rejects every broken one. Method:
+// histories made by running the model under clients whose calls overlap (generate.ts), and the same broken in
+// one place by mutations that are illegal by an argument of their own (mutate.ts).
+// WAYMARK_CHECK_HISTORIES=10000 runs the full number.
 import { describe, expect, test } from "vitest";
 import { checkKvHistory } from "../../../chaos/check/index.ts";
 import { generate } from "./generate.ts";

@@ -1,7 +1,7 @@
 /**
- * Valid histories: clients whose calls overlap, three members that apply at their own pace, watchers on each of them,
- * lost answers, expired leases, compactions. The model executes every request at one moment between call and return, so
- * what comes out is legal by construction.
+ * Valid histories: clients whose calls overlap, three members that apply at their own pace, watchers on each
+ * of them, lost answers, expired leases, compactions. The model executes every request at one moment between
+ * call and return, so what comes out is legal by construction.
  */
 
 import {
@@ -199,7 +199,9 @@ class Generator implements WatcherHost {
     this.#later(this.#delay(100_000), () => this.#call(client));
   }
 
-  /** The answer is lost; the request may be executed much later, after the next calls of its client, or never. */
+  /**
+   * The answer is lost; the request may be executed much later, after the next calls of its client, or never.
+   */
   #lose(client: number, id: number, request: ClientRequest, end: (outcome: OperationOutcome) => void): void {
     const isExecuted = this.random.chance(0.6) && doorProblem(request, MAX_TXN_OPS) === undefined;
     if (isExecuted && !isReadOnly(request)) {

@@ -1,5 +1,5 @@
-// Goal: a history that went to disk and back is judged as before. Method: generated histories, and one value of every
-// kind that JSON lacks.
+// Goal: a history that went to disk and back is judged as before. Method: generated histories, and one value
+// of every kind that JSON lacks.
 import { expect, test } from "vitest";
 import { checkKvHistory, historyLines, historyOfLines, type KvHistory } from "../../../chaos/check/index.ts";
 import { generate } from "./generate.ts";

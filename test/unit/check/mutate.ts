@@ -1,6 +1,6 @@
 /**
- * Breaks a valid history in one place. Every mutation is illegal by an argument of its own, given beside it; one that
- * finds nothing in the history to break returns undefined.
+ * Breaks a valid history in one place. Every mutation is illegal by an argument of its own, given beside it;
+ * one that finds nothing in the history to break returns undefined.
  */
 
 import {
@@ -355,7 +355,8 @@ function changeDump(
 }
 
 /**
- * Changes the answers of a watcher that was told of everything to the end, so that whatever is missing or added shows.
+ * Changes the answers of a watcher that was told of everything to the end, so that whatever is missing or
+ * added shows.
  */
 function changeWatch(
   change: (watch: WatchRecord, random: Random, generated: Generated) => readonly WatchAnswer[] | undefined,

@@ -1,6 +1,6 @@
-// Goal: the page of a broken history is one file that a browser can run, with everything in it, and nothing that a client
-// wrote can become markup. Method: pages of generated histories, taken apart as text; the script is run against a
-// document of a few lines.
+// Goal: the page of a broken history is one file that a browser can run, with everything in it, and nothing
+// that a client wrote can become markup. Method: pages of generated histories, taken apart as text; the
+// script is run against a document of a few lines.
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { checkKvHistory, type KvHistory } from "../../../chaos/check/index.ts";

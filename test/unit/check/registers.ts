@@ -42,7 +42,9 @@ function swapOf(key: Uint8Array, expect: Uint8Array | undefined, value: Uint8Arr
   };
 }
 
-/** Clients whose calls overlap; each operation is executed by the model at a moment between call and return. */
+/**
+ * Clients whose calls overlap; each operation is executed by the model at a moment between call and return.
+ */
 export function generateRegisters(random: Random, count: number): KvHistory {
   const clients = random.int(2, 6);
   const free = Array.from({ length: clients }, () => 0);

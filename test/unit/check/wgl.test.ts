@@ -1,6 +1,6 @@
-// Goal: the search for a linear order accepts legal histories and rejects impossible ones, of registers and of the whole
-// model. Method: hand-made histories for each step of the algorithm, then generated ones and mutations that no order can
-// explain. WAYMARK_CHECK_HISTORIES=10000 runs the full number.
+// Goal: the search for a linear order accepts legal histories and rejects impossible ones, of registers and
+// of the whole model. Method: hand-made histories for each step of the algorithm, then generated ones and
+// mutations that no order can explain. WAYMARK_CHECK_HISTORIES=10000 runs the full number.
 import { describe, expect, test } from "vitest";
 import {
   checkBeginning,
