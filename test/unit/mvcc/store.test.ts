@@ -136,6 +136,32 @@ describe("pages", () => {
   });
 });
 
+describe("a long range at an old revision", () => {
+  const key = (n: number) => `k${String(n).padStart(5, "0")}`;
+  const all = Array.from({ length: 5000 }, (_, n) => key(n));
+  const store = storeOf(all.map((name) => `${name}=1`).join(" "));
+  // What each of these leaves is the count at its revision; a key is deleted, made and deleted again.
+  write(store, "-k00010..k00020");
+  write(store, "k00010=2", "k00011=2", "k00012=2");
+  write(store, "-k00010", "-k04000..k04100", "x1=1", "x2=1");
+  write(store, "k00010=3", "-x1", "k00500=2");
+  write(store, "x1=1", "-k00011");
+  it.each([
+    [2, 5000],
+    [3, 4990],
+    [4, 4993],
+    [5, 4894],
+    [6, 4894],
+    [7, 4894],
+  ])("revision %s has %s keys", (at, count) => {
+    expect(store.count(EVERYTHING, at)).toBe(count);
+    expect(store.resolve(EVERYTHING, at, 1).count).toBe(count);
+    expect(store.resolve(EVERYTHING, at, 0).metas.length).toBe(count);
+    const within = range("k00011", "k04050");
+    expect(store.count(within, at)).toBe(store.resolve(within, at, 0).metas.length);
+  });
+});
+
 describe("keys of one hash", () => {
   it("are told apart, however many there are", () => {
     const keys: string[] = [];
