@@ -271,6 +271,8 @@ class Run {
 const SEEDS = Number(process.env["WATCH_SEEDS"] ?? 24);
 const FIRST_SEED = Number(process.env["WATCH_FROM"] ?? 1);
 const STEPS = 800;
+/** A seed takes a fraction of a second; asked for many, the run may take long. */
+const TIMEOUT_MS = 120_000 + SEEDS * 2000;
 
 describe.each([
   ["dumb", () => new DumbSubject()],
@@ -278,22 +280,26 @@ describe.each([
 ])("over the %s store", (_name, make) => {
   const total = { events: 0, progress: 0, fragments: 0, compacted: 0, behind: 0, restored: 0 };
 
-  it("every watcher sees what a replay gives", () => {
-    for (let seed = FIRST_SEED; seed <= SEEDS; seed++) {
-      const run = new Run(seed, make());
-      try {
-        for (let i = 0; i < STEPS; i++) {
-          run.step();
-          if (i % 4 === 0) run.hub.checkInvariants();
+  it(
+    "every watcher sees what a replay gives",
+    () => {
+      for (let seed = FIRST_SEED; seed <= SEEDS; seed++) {
+        const run = new Run(seed, make());
+        try {
+          for (let i = 0; i < STEPS; i++) {
+            run.step();
+            if (i % 4 === 0) run.hub.checkInvariants();
+          }
+          run.heal();
+          run.check();
+        } catch (error) {
+          throw new Error(`seed ${seed}: WATCH_FROM=${seed} WATCH_SEEDS=${seed}`, { cause: error });
         }
-        run.heal();
-        run.check();
-      } catch (error) {
-        throw new Error(`seed ${seed}: WATCH_FROM=${seed} WATCH_SEEDS=${seed}`, { cause: error });
+        for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += run.saw[key];
       }
-      for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += run.saw[key];
-    }
-  });
+    },
+    TIMEOUT_MS,
+  );
 
   it("the histories reach what they are meant to reach", () => {
     for (const [what, count] of Object.entries(total)) expect([what, count > SEEDS]).toEqual([what, true]);
