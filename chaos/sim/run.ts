@@ -226,7 +226,8 @@ function drawMinority(world: World): number[] {
   const most = countBits(voters) >> 1;
   for (let i = 0; i < most; i++) {
     const slot = slots[rng.int(0, slots.length)] ?? 0;
-    const gone = maskOf([...down, slot]) | world.lost;
+    // One whose log was damaged and not read since may turn out to be lost.
+    const gone = maskOf([...down, slot]) | world.lost | world.damaged;
     if (!down.includes(slot) && confs.every((mask) => isMajority(mask & ~gone, mask))) down.push(slot);
   }
   return down;
