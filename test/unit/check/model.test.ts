@@ -1,5 +1,5 @@
-// Goal: the model that judges all answers has etcd's semantics (etcd.md §1.2, §1.4). Method: one row per rule that is
-// easily got wrong, each a few requests on a fresh model and what the last of them is answered.
+// Goal: the model that judges all answers has etcd's semantics (etcd.md §1.2, §1.4). Method: one row per rule
+// that is easily got wrong, each a few requests on a fresh model and what the last of them is answered.
 import { expect, test } from "vitest";
 import { latin1, Model, type ModelOutcome } from "../../../chaos/check/index.ts";
 import { bytesOf, EMPTY_BYTES, ERR } from "../../../src/base/index.ts";
