@@ -140,8 +140,8 @@ function live(world: World): void {
   );
   const deadline = world.queue.now + Math.floor(timeoutMs + 1_500) * 1000;
   const { workload } = world;
-  // A member whose removal was under way when all was healed owes nothing once it is out.
-  const unserved = (): number => countBits(maskOf([...workload.probing]) & votersOf(world));
+  // A member whose removal was under way when all was healed owes nothing once it is out, nor one that is refused.
+  const unserved = (): number => countBits(maskOf([...workload.probing]) & votersOf(world) & ~world.lost);
   const isDone = (): boolean => workload.olderThan(1) === 0 && unserved() === 0;
   if (world.run(deadline, isDone)) return;
   violate("liveness", `${unserved()} members without a write, ${workload.olderThan(1)} requests unanswered`);
