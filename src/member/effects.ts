@@ -121,6 +121,7 @@ export class EffectsBuffer {
  * it carries no entries, and consensus assumes no order between messages.
  */
 function heartbeatsFirst(messages: readonly Message[]): readonly Message[] {
+  if (messages.length < 2) return messages;
   let seenOther = false;
   let isMixed = false;
   for (const message of messages) {
