@@ -7,6 +7,7 @@ import type { BackendState } from "../../src/env/index.ts";
 import { encodeEnvelope } from "../../src/pb/index.ts";
 import type { KvRequest } from "../../src/pb/kv.ts";
 import { EMPTY_CONF, type Entry } from "../../src/raft/index.ts";
+import { putOf, rangeOf } from "../support/plain-requests.ts";
 
 /** Entries per backend batch, as a member sends them. */
 const PER_BATCH = 10_000;
@@ -100,31 +101,9 @@ function secondsSince(begin: bigint): number {
   return Number(process.hrtime.bigint() - begin) / 1e9;
 }
 
-const RANGE = {
-  type: "range",
-  rangeEnd: new Uint8Array(0),
-  limit: 0,
-  revision: 0,
-  sortOrder: "none",
-  sortTarget: "key",
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-} as const;
-
-const PUT = {
-  type: "put",
-  key: new Uint8Array(0),
-  value: new Uint8Array(0),
-  lease: 0n,
-  prevKv: false,
-  ignoreValue: false,
-  ignoreLease: false,
-} as const;
+const NO_KEY = new Uint8Array(0);
+const RANGE = rangeOf(NO_KEY);
+const PUT = putOf(NO_KEY, NO_KEY);
 
 function entry(index: number, request: KvRequest): Entry {
   const data = encodeEnvelope({

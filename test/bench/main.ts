@@ -6,8 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
+import { printApplyRows } from "./apply-rows.ts";
 import { measureBackend } from "./backend.ts";
+import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
+import { printWatchRows } from "./watch-rows.ts";
 
 const RUNS = 5;
 
@@ -35,6 +38,9 @@ function row(name: string, entries: number, run: (entries: number) => number[]):
   console.log(`${name.padEnd(52)} ${middle} committed/s (best ${most})`);
 }
 
+printStoreRows();
+printApplyRows();
+printWatchRows();
 await backendRow(1_000_000);
 
 /** Once only: it writes some hundred megabytes. */

@@ -5,6 +5,7 @@
  */
 import type { Records } from "../../src/env/index.ts";
 import { type KeyRange, Store } from "../../src/mvcc/index.ts";
+import { MapRecords } from "../support/map-records.ts";
 
 const KEY_BYTES = 64;
 const PREFIX = "/registry/pods/default/";
@@ -102,19 +103,6 @@ export function measureMemory(keys: number): { readonly arrays: number; readonly
     arrays: after.arrayBuffers - before.arrayBuffers,
     heap: after.heapUsed - before.heapUsed - order.length * 4,
   };
-}
-
-class MapRecords implements Records {
-  readonly map = new Map<string, Uint8Array>();
-  get(name: string): Uint8Array | undefined {
-    return this.map.get(name);
-  }
-  put(name: string, bytes: Uint8Array): void {
-    this.map.set(name, bytes);
-  }
-  delete(name: string): void {
-    this.map.delete(name);
-  }
 }
 
 /** Forgets what it is given: what is left is the store. */

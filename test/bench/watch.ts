@@ -4,10 +4,11 @@
  * Slices are the longest single calls of `notify` and `tick`, in milliseconds: nothing may hold the event loop longer
  * than 10 ms.
  */
-import { bytesOf, EMPTY_BYTES } from "../../src/base/index.ts";
+import { bytesOf } from "../../src/base/index.ts";
 import type { Records } from "../../src/env/index.ts";
 import { type ChangeSet, Store } from "../../src/mvcc/index.ts";
 import { type WatchCreate, WatchHub, type WatchStream } from "../../src/watch/index.ts";
+import { watchFrom } from "../support/plain-requests.ts";
 
 const VALUE_BYTES = 256;
 /** What `tick` is given: a few milliseconds of work. */
@@ -37,7 +38,7 @@ export interface WatchFigures {
 export function oneKey(options: WatchBenchOptions): WatchFigures {
   return run(
     options,
-    () => watchOf("key", undefined, 0),
+    () => watchOf("key", "", 0),
     () => "key",
   );
 }
@@ -56,7 +57,7 @@ export function prefixes(options: WatchBenchOptions): WatchFigures {
 export function catchUp(options: WatchBenchOptions): WatchFigures {
   const bench = new Bench(options);
   for (let n = 0; n < options.changes; n++) bench.hub.notify(bench.put("key"));
-  for (let n = 0; n < options.watchers; n++) bench.create(watchOf("key", undefined, 2));
+  for (let n = 0; n < options.watchers; n++) bench.create(watchOf("key", "", 2));
   while (bench.hub.nextWake(0) <= 0) {
     bench.tick();
     bench.drain();
@@ -164,18 +165,8 @@ class Bench {
   }
 }
 
-function watchOf(key: string, end: string | undefined, startRevision: number): WatchCreate {
-  return {
-    key: bytesOf(key),
-    rangeEnd: end === undefined ? EMPTY_BYTES : bytesOf(end),
-    startRevision,
-    progressNotify: false,
-    noPut: false,
-    noDelete: false,
-    prevKv: false,
-    fragment: false,
-    watchId: 0,
-  };
+function watchOf(key: string, end: string, startRevision: number): WatchCreate {
+  return watchFrom(bytesOf(key), { rangeEnd: bytesOf(end), startRevision });
 }
 
 /** The first key behind all that begin with the prefix, which ends in "/". */

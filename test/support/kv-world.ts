@@ -12,10 +12,10 @@ import type {
   TxnRequest,
 } from "../../src/pb/kv.ts";
 import { latin1 } from "./kv-answers.ts";
+import { putOf, rangeOf } from "./plain-requests.ts";
 
 export function put(key: string, value = "", rest: Partial<PutRequest> = {}): PutRequest {
-  const options = { lease: 0n, prevKv: false, ignoreValue: false, ignoreLease: false, ...rest };
-  return { type: "put", key: bytesOf(key), value: bytesOf(value), ...options };
+  return putOf(bytesOf(key), bytesOf(value), rest);
 }
 
 /** @param end "" one key, "\0" from the key on. */
@@ -24,23 +24,7 @@ export function del(key: string, end = "", prevKv = false): DeleteRangeRequest {
 }
 
 export function range(key: string, end = "", rest: Partial<RangeRequest> = {}): RangeRequest {
-  return {
-    type: "range",
-    key: bytesOf(key),
-    rangeEnd: bytesOf(end),
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...rest,
-  };
+  return rangeOf(bytesOf(key), { rangeEnd: bytesOf(end), ...rest });
 }
 
 type Op = RequestOp | undefined;

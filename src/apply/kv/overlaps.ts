@@ -9,6 +9,7 @@
  *
  * In the last two a key may change twice in one revision, which the store can carry.
  */
+import { latin1Of } from "../../base/index.ts";
 import type { DeleteRangeRequest, RequestOp } from "../../pb/kv.ts";
 
 type Branch = readonly (RequestOp | undefined)[];
@@ -51,7 +52,7 @@ function writesOf(branch: Branch): Writes | undefined {
   }
   for (const op of branch) {
     if (op?.type !== "put") continue;
-    const key = latin1(op.key);
+    const key = latin1Of(op.key);
     if (writes.puts.has(key) || isDeleted(writes.deletes, key)) return undefined;
     writes.puts.add(key);
   }
@@ -59,8 +60,8 @@ function writesOf(branch: Branch): Writes | undefined {
 }
 
 function noteDelete(op: DeleteRangeRequest, into: Interval[]): void {
-  const lo = latin1(op.key);
-  const hi = op.rangeEnd.length === 0 ? `${lo}\0` : latin1(op.rangeEnd);
+  const lo = latin1Of(op.key);
+  const hi = op.rangeEnd.length === 0 ? `${lo}\0` : latin1Of(op.rangeEnd);
   if (lo < hi) into.push({ lo, hi });
 }
 
@@ -100,8 +101,4 @@ function isDeleted(deletes: readonly Interval[], key: string): boolean {
     else hi = middle;
   }
   return lo > 0 && key < (deletes[lo - 1] as Interval).hi;
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

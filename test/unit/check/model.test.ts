@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { latin1, Model, type ModelOutcome } from "../../../chaos/check/index.ts";
 import { bytesOf, EMPTY_BYTES, ERR } from "../../../src/base/index.ts";
 import type { Compare, KvRequest, RangeRequest, RequestOp, TxnRequest } from "../../../src/pb/kv.ts";
-import { putOf, rangeOf } from "./requests.ts";
+import { putOf, rangeOf } from "../../support/plain-requests.ts";
 
 const END = bytesOf("\0");
 

@@ -6,10 +6,10 @@ import { expect, test } from "vitest";
 import { checkKvHistory, type KvHistory } from "../../../chaos/check/index.ts";
 import { renderPage } from "../../../chaos/page/index.ts";
 import { bytesOf } from "../../../src/base/index.ts";
+import { putOf } from "../../support/plain-requests.ts";
 import { generate } from "./generate.ts";
 import { MUTATIONS } from "./mutate.ts";
 import { Random } from "./random.ts";
-import { putOf } from "./requests.ts";
 
 const EVIL = "</script><script>alert(1)</script>";
 

@@ -9,8 +9,8 @@ import {
 } from "../../../chaos/check/index.ts";
 import { bytesOf, EMPTY_BYTES, ERR } from "../../../src/base/index.ts";
 import type { TxnRequest } from "../../../src/pb/kv.ts";
+import { putOf, rangeOf } from "../../support/plain-requests.ts";
 import type { Random } from "./random.ts";
-import { putOf, rangeOf } from "./requests.ts";
 
 const KEYS = ["x", "y"].map(bytesOf);
 const NEVER = bytesOf("never written");

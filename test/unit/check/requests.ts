@@ -10,6 +10,7 @@ import type {
   RequestOp,
   TxnRequest,
 } from "../../../src/pb/kv.ts";
+import { putOf, rangeOf } from "../../support/plain-requests.ts";
 import type { Random } from "./random.ts";
 
 const KEYS = ["a", "ab", "b", "b\0", "c", "d"].map(bytesOf);
@@ -26,39 +27,6 @@ export interface Known {
   nextLease(): bigint;
   /** Unique in the run. */
   nextValue(): Uint8Array;
-}
-
-export function rangeOf(key: Uint8Array, options: Partial<RangeRequest> = {}): RangeRequest {
-  return {
-    type: "range",
-    key,
-    rangeEnd: EMPTY_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...options,
-  };
-}
-
-export function putOf(key: Uint8Array, value: Uint8Array, options: Partial<PutRequest> = {}): PutRequest {
-  return {
-    type: "put",
-    key,
-    value,
-    lease: 0n,
-    prevKv: false,
-    ignoreValue: false,
-    ignoreLease: false,
-    ...options,
-  };
 }
 
 export function randomKey(random: Random): Uint8Array {

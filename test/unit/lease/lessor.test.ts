@@ -2,22 +2,9 @@
 // over a Lessor with records in a map and a hand-held clock; the bounds with ten thousand leases.
 import { describe, expect, it } from "vitest";
 import { bytesOf, ERR, textOf } from "../../../src/base/index.ts";
-import type { Records } from "../../../src/env/index.ts";
 import { Lessor, MAX_LEASE_TTL } from "../../../src/lease/index.ts";
 import type { Change } from "../../../src/mvcc/types.ts";
-
-class MapRecords implements Records {
-  readonly map = new Map<string, Uint8Array>();
-  get(name: string): Uint8Array | undefined {
-    return this.map.get(name);
-  }
-  put(name: string, bytes: Uint8Array): void {
-    this.map.set(name, bytes);
-  }
-  delete(name: string): void {
-    this.map.delete(name);
-  }
-}
+import { MapRecords } from "../../support/map-records.ts";
 
 function make(options = {}): { lessor: Lessor; records: MapRecords } {
   const records = new MapRecords();

@@ -5,7 +5,8 @@
 import { describe, expect, it } from "vitest";
 import { bytesOf } from "../../../src/base/index.ts";
 import { DamagedError, Store } from "../../../src/mvcc/index.ts";
-import { EVERYTHING, hashOf, MapRecords, mustReload, one, reload, show, write } from "./support.ts";
+import { MapRecords } from "../../support/map-records.ts";
+import { EVERYTHING, hashOf, mustReload, one, reload, show, write } from "./support.ts";
 
 /** Revisions 2 to 8, compacted at 4 with deletion done; `b` deleted at 5, `a` with a lease at 7. */
 function saved(): MapRecords {

@@ -4,7 +4,8 @@
 import { describe, expect, it } from "vitest";
 import { bytesOf, crc32c, ERR } from "../../../src/base/index.ts";
 import { Store } from "../../../src/mvcc/index.ts";
-import { hashOf, MapRecords, write } from "./support.ts";
+import { MapRecords } from "../../support/map-records.ts";
+import { hashOf, write } from "./support.ts";
 
 /** Hash of "key" and these bytes in hex. */
 function golden(...hex: readonly string[]): number {

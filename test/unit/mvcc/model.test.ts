@@ -5,8 +5,9 @@
 import { describe, expect, it } from "vitest";
 import { EMPTY_BYTES } from "../../../src/base/index.ts";
 import { type Change, type KeyMeta, type KeyRange, Store } from "../../../src/mvcc/index.ts";
+import { MapRecords } from "../../support/map-records.ts";
 import { Model, type ModelChange, type ModelRange } from "./model.ts";
-import { hashOf, MapRecords, mustReload } from "./support.ts";
+import { hashOf, mustReload } from "./support.ts";
 
 interface Shape {
   readonly name: string;

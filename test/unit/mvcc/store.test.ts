@@ -3,10 +3,10 @@
 import { describe, expect, it } from "vitest";
 import { bytesOf, ERR, finishHash, mixHashBytes, textOf } from "../../../src/base/index.ts";
 import { DamagedError, Store } from "../../../src/mvcc/index.ts";
+import { MapRecords } from "../../support/map-records.ts";
 import {
   compactFully,
   EVERYTHING,
-  MapRecords,
   mustReload,
   one,
   range,

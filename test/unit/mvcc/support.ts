@@ -1,6 +1,5 @@
 /** What the tests of the store share: records in a map, stores from records, keys and ranges by text. */
 import { bytesOf, EMPTY_BYTES, textOf } from "../../../src/base/index.ts";
-import type { Records } from "../../../src/env/index.ts";
 import {
   type ChangeSet,
   type HashResult,
@@ -8,34 +7,7 @@ import {
   type KeyRange,
   Store,
 } from "../../../src/mvcc/index.ts";
-
-/** Records in memory, in order of name when listed. */
-export class MapRecords implements Records {
-  readonly map = new Map<string, Uint8Array>();
-
-  get(name: string): Uint8Array | undefined {
-    return this.map.get(name);
-  }
-
-  put(name: string, bytes: Uint8Array): void {
-    this.map.set(name, bytes);
-  }
-
-  delete(name: string): void {
-    this.map.delete(name);
-  }
-
-  /** A copy that shares no bytes with this. */
-  clone(): MapRecords {
-    const copy = new MapRecords();
-    for (const [name, bytes] of this.map) copy.map.set(name, bytes.slice());
-    return copy;
-  }
-
-  names(): string[] {
-    return [...this.map.keys()].sort();
-  }
-}
+import type { MapRecords } from "../../support/map-records.ts";
 
 /** Loads what the records hold, as a restart does: everything but values, in order of name. */
 export function reload(records: MapRecords): ReturnType<ReturnType<typeof Store.loader>["finish"]> {

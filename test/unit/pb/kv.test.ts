@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { EMPTY_BYTES } from "../../../src/base/index.ts";
 import * as pb from "../../../src/pb/index.ts";
 import type { Event, KeyValue, PutRequest, RangeRequest, TxnRequest } from "../../../src/pb/kv.ts";
+import { rangeOf } from "../../support/plain-requests.ts";
 import { fromHex, toHex } from "./values.ts";
 
 const root = new protobuf.Root().loadSync(
@@ -87,22 +88,7 @@ describe("int64", () => {
 });
 
 describe("lenient as protobuf", () => {
-  const defaults: RangeRequest = {
-    type: "range",
-    key: EMPTY_BYTES,
-    rangeEnd: EMPTY_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
+  const defaults = rangeOf(EMPTY_BYTES);
 
   it.each<[string, string, Partial<RangeRequest>]>([
     ["no bytes are all defaults", "", {}],

@@ -1,5 +1,5 @@
 /** A hub over the dumb store, and outputs as one line of text each, so that tests read as transcripts. */
-import { bytesOf, EMPTY_BYTES, textOf } from "../../../src/base/index.ts";
+import { bytesOf, textOf } from "../../../src/base/index.ts";
 import { decodeEvent } from "../../../src/pb/index.ts";
 import type { Event } from "../../../src/pb/kv.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type WatchStream,
 } from "../../../src/watch/index.ts";
 import { DumbStore, type DumbWrite } from "../../support/dumb-store.ts";
+import { watchFrom } from "../../support/plain-requests.ts";
 
 /** No jitter. */
 export const NO_CHANCE = { int: (lo: number): number => lo };
@@ -59,18 +60,7 @@ export class WatchWorld {
 
 export function watchOf(key: string, more: Partial<WatchCreate> & { end?: string } = {}): WatchCreate {
   const { end, ...rest } = more;
-  return {
-    key: bytesOf(key),
-    rangeEnd: end === undefined ? EMPTY_BYTES : bytesOf(end),
-    startRevision: 0,
-    progressNotify: false,
-    noPut: false,
-    noDelete: false,
-    prevKv: false,
-    fragment: false,
-    watchId: 0,
-    ...rest,
-  };
+  return watchFrom(bytesOf(key), { rangeEnd: bytesOf(end ?? ""), ...rest });
 }
 
 /** Everything that is ready, as text. */
