@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lease: ["types:mvcc"],
   apply: ["pb", "mvcc", "watch", "lease", "types:raft"],
   backend: ["pb", "types:raft", "level", "node:fs", "node:path", "node:zlib"],
-  member: ["raft", "apply", "pb"],
+  member: ["raft", "apply", "mvcc", "watch", "lease", "pb"],
   wal: ["pb", "types:raft", "node:zlib"],
   peer: ["pb", "types:raft"],
 };

@@ -1,7 +1,5 @@
-export { checkHistory } from "./check.ts";
 export { checkKvHistory } from "./check-kv.ts";
 export type { CheckedCounts, Finding, KvRule, KvVerdict } from "./findings.ts";
-export type { History, LogWrite, Operation, OperationKind, Outcome, Rule, Verdict } from "./history.ts";
 export { historyLines, historyOfLines } from "./history-file.ts";
 export {
   type Band,

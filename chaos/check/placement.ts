@@ -31,6 +31,8 @@ const OF_CIRCUMSTANCE: ReadonlySet<string> = new Set(
     ERR.noLeader,
     ERR.leaderChanged,
     ERR.stopped,
+    ERR.timeout,
+    ERR.notLeader,
   ].map((error) => error.message),
 );
 

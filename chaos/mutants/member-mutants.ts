@@ -1,5 +1,5 @@
-/** Mutants of the member machine and of apply (reliability.md §7, and our own). */
-import { mutant, type TextEdit } from "./mutant.ts";
+/** Mutants of the member machine (etcd issues, and our own). */
+import { mutant } from "./mutant.ts";
 import type { Mutant } from "./types.ts";
 
 export const MEMBER_MUTANTS: readonly Mutant[] = [
@@ -15,8 +15,8 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   ),
   mutant("member", "linearizable-read-is-local", "A linearizable read is answered from the local state.", [
     "requests-in.ts",
-    "if (request.serializable) answerRead(s, id, request.key);",
-    "if (request.serializable || s.raft.leader !== 0n) answerRead(s, id, request.key);",
+    'else if (asked.type === "txn" ? isSerializableTxn(asked) : asked.serializable) {',
+    'else if (s.raft.leader !== 0n || (asked.type === "txn" ? isSerializableTxn(asked) : asked.serializable)) {',
   ]),
   mutant(
     "member",
@@ -25,13 +25,16 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     [
       "requests-in.ts",
       `  else s.pending.addWrite(s.now, id, proposed.sequence);`,
-      `  else s.effects.answer({ type: "written", id, index: s.raft.lastIndex, done: true, previous: s.applied.get(body.key)?.value });`,
+      `  else if (request.type === "put" && !request.prevKv) {
+    const response = { type: "put", prevKv: undefined } as const;
+    s.effects.answer({ type: "done", id, index: s.raft.lastIndex, revision: s.applied.kv.store.revision + 1, response });
+  } else s.pending.addWrite(s.now, id, proposed.sequence);`,
     ],
   ),
   mutant("member", "timeout-is-refusal", "A write without an outcome in time is reported as not done.", [
     "requests.ts",
     `answers.push({ type: "unknown", id, reason: unknownReason });`,
-    `answers.push({ type: "refused", id, reason: "timed out" });`,
+    `answers.push({ type: "refused", id, error });`,
   ]),
   mutant(
     "member",
@@ -75,51 +78,41 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     "for (const { stream, to } of s.streams.expire(s.now)) {",
     "for (const { stream, to } of s.streams.expire(Number.NEGATIVE_INFINITY)) {",
   ]),
-];
-
-/**
- * The leader appends what it is sent, twice if it is sent twice. Alone this harms nothing: apply is the second line of
- * defence, and the only one that correctness rests on. To see that line the first one must be gone.
- */
-const LEADER_TAKES_DUPLICATES: TextEdit = [
-  "../member/requests-in.ts",
-  "return s.proposed.has(requestId) || s.applied.isSeen(requestId) ? undefined : requestId;",
-  "return requestId;",
-];
-
-export const APPLY_MUTANTS: readonly Mutant[] = [
   mutant(
-    "apply",
-    "duplicate-applied",
-    "A request that arrives twice is appended twice and applied twice.",
-    LEADER_TAKES_DUPLICATES,
-    ["requests-seen.ts", "if (isSeen(seen, id.sequence)) return false;", ""],
-  ),
-  mutant(
-    "apply",
-    "dedupe-table-lost",
-    "The table of requests seen is not saved: a restarted member applies what others skip.",
-    LEADER_TAKES_DUPLICATES,
-    ["applied-state.ts", "this.#requests.takeChanges(changes);", ""],
-  ),
-  mutant("apply", "failed-cas-writes", "A compare that fails writes all the same.", [
-    "register-map.ts",
-    `if (body.type === "cas" && previous !== body.expect) return { done: false, previous };`,
-    `if (body.type === "cas" && previous !== body.expect && body.expect === undefined) return { done: false, previous };`,
-  ]),
-  mutant("apply", "delete-not-saved", "A deleted register comes back with the next restart.", [
-    "register-map.ts",
-    "if (register === undefined) into.deletes.push(REGISTER_PREFIX + key);",
-    "if (register === undefined) continue;",
-  ]),
-  mutant(
-    "apply",
-    "change-lost-between-batches",
-    "A register that changed twice between two batches is saved with its first value.",
+    "member",
+    "keepalive-without-quorum",
+    "A deposed leader that does not know it yet still renews leases (etcd #15247).",
     [
-      "register-map.ts",
-      "this.#registers.set(body.key, { value: body.value, modIndex: index });",
-      "this.#registers.set(body.key, { value: body.value, modIndex: index });\n      if (this.#dirty.size > 3) return { done: true, previous };",
+      "requests-in.ts",
+      '      else readLinearizable(s, id, request);\n      return;\n    case "leaseLeases":',
+      '      else answerRead(s, { id, request, deadline: s.now });\n      return;\n    case "leaseLeases":',
     ],
+  ),
+  mutant(
+    "member",
+    "deposed-leader-expires-leases",
+    "A member that lost the lead goes on ending leases by its old clock.",
+    [
+      "leases.ts",
+      "  s.applied.kv.leases.demote();",
+      "  if (s.leadsTerm !== 0) s.applied.kv.leases.demote();",
+    ],
+    [
+      "leases.ts",
+      "if (s.leadsTerm === 0 || s.stopping !== undefined || s.install !== undefined || s.now < leases.nextWake())",
+      "if (s.stopping !== undefined || s.install !== undefined || s.now < leases.nextWake())",
+    ],
+  ),
+  mutant(
+    "member",
+    "watchers-not-told-of-snapshot",
+    "Watchers go on over the store that an installed snapshot replaced.",
+    ["transfers.ts", "s.watch.restored(store.revision, store.compactRevision, store);", "void store;"],
+  ),
+  mutant(
+    "member",
+    "floor-not-told-to-watchers",
+    "A compaction does not reach the watchers that are behind.",
+    ["state.ts", "this.hub?.compacted(revision);", "void revision;"],
   ),
 ];

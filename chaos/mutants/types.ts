@@ -7,7 +7,7 @@ export interface Mutant {
   /** kebab-case, unique. */
   readonly name: string;
   /** The folder of src whose code it changes; killers outside it are counted apart. */
-  readonly area: "raft" | "member" | "apply" | "wal" | "pb" | "peer";
+  readonly area: "raft" | "member" | "apply" | "mvcc" | "watch" | "lease" | "wal" | "pb" | "peer";
   /** What a developer would have got wrong, and whose bug it was. One sentence. */
   readonly story: string;
   readonly edits: readonly Edit[];

@@ -4,7 +4,7 @@
  * directory of its own. What is here is what survives; there is no cache.
  */
 import { fail } from "../../src/base/index.ts";
-import type { BackendBatch, BackendState } from "../../src/env/index.ts";
+import type { BackendBatch, BackendState, RecordReader } from "../../src/env/index.ts";
 import type { SnapshotMeta } from "../../src/raft/types.ts";
 import type { Rng } from "./rng.ts";
 
@@ -12,6 +12,10 @@ interface StateDirectory {
   state: BackendState;
   readonly records: Map<string, Uint8Array>;
 }
+
+/** One batch in so many takes long. */
+const STALL_EVERY = 60;
+const MAX_STALL_US = 3_000_000;
 
 /** Invariant: the consistent index of a directory never goes down. */
 export class BackendDisk {
@@ -48,7 +52,9 @@ export class BackendDisk {
   start(batch: BackendBatch, slowFactor: number): number {
     if (this.#inFlight !== undefined) fail("two backend batches in flight", { seq: batch.seq });
     this.#inFlight = { batch, directory: this.#current };
-    return (300 + this.#rng.exponential(1500)) * slowFactor;
+    // Now and then the disk is busy with something else for long: what must wait for the batch waits.
+    const stall = this.#rng.int(0, STALL_EVERY) === 0 ? this.#rng.int(0, MAX_STALL_US) : 0;
+    return (300 + this.#rng.exponential(1500)) * slowFactor + stall;
   }
 
   /** The batch under way is durable; returns its number. */
@@ -71,6 +77,11 @@ export class BackendDisk {
     this.#directories.clear();
     this.#current = 0;
     this.#put(0, first);
+  }
+
+  /** Reads from the directory that is current now, as it will be then. */
+  reader(): RecordReader {
+    return this.#state(this.#current).records;
   }
 
   /** What a member opens, or a snapshot stream sends: a copy, as of now. */

@@ -106,7 +106,12 @@ function open(machine: Machine, context: BootContext, start: { log: RecoveredLog
   }
   machine.backend.removeOthers();
   const random = new Rng(context.seed, `member ${machine.slot} ${machine.boot}`);
-  const opened = openMember(machine.options, { log, state: machine.backend.view() }, { random }, machine.now);
+  const opened = openMember(
+    machine.options,
+    { log, state: machine.backend.view(), below: machine.backend.reader() },
+    { random },
+    machine.now,
+  );
   if (opened.type === "refused") violate("refused-at-open", `member ${machine.slot}: ${opened.reason}`);
   machine.run({ member: opened.member, wal });
   context.started(machine);

@@ -3,9 +3,11 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkKvHistory, type KvHistory, type KvVerdict } from "../check/index.ts";
+import { renderPage } from "../page/index.ts";
 import type { Plan } from "./plan.ts";
 import { renderPlan } from "./replay.ts";
-import { runPlan } from "./run.ts";
+import { type RunViolation, runPlan } from "./run.ts";
 import { shrinkPlan } from "./shrink.ts";
 import type { InvariantId } from "./violation.ts";
 
@@ -33,6 +35,9 @@ export function explain(plan: Plan, id: InvariantId): void {
   const name = join(directory, `seed-${plan.seed}`);
   const story = `${violation?.id}: ${violation?.message.split("\n")[0]}`;
   writeFileSync(`${name}.txt`, `${result.lines.join("\n")}\n`);
+  if (result.history !== undefined && violation !== undefined) {
+    writeFileSync(`${name}.html`, renderPage(result.history, verdictOf(result.history, violation)));
+  }
   writeFileSync(`${name}.json`, renderPlan({ story, expect: "", plan: shrunk }));
   console.log(
     result.lines
@@ -44,9 +49,18 @@ export function explain(plan: Plan, id: InvariantId): void {
   console.log(`SEED=${plan.seed} COMMIT=${commit()}`);
   console.log(
     `shrunk from ${plan.faults.length} faults to ${shrunk.faults.length}, ` +
-      `${shrunk.skip.length} requests left out; timeline ${name}.txt`,
+      `${shrunk.skip.length} requests left out; timeline ${name}.txt, picture ${name}.html`,
   );
   console.log(`replay: npm run sim -- --replay ${name}.json`);
+}
+
+/** What the picture points at: the findings in the history, or else the moment at which something else broke. */
+function verdictOf(history: KvHistory, violation: RunViolation): KvVerdict {
+  const verdict = violation.id === "history" ? checkKvHistory(history) : undefined;
+  if (verdict?.type === "violation") return verdict;
+  const message = `${violation.id}: ${violation.message}`;
+  const nothing = { operations: [], watches: [], revisions: [] };
+  return { type: "violation", findings: [{ rule: "unknown", message, ...nothing, at: violation.at }] };
 }
 
 function commit(): string {

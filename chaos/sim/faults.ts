@@ -20,6 +20,7 @@ export function scheduleFaults(world: World): void {
     world.queue.call(fault.at, { slot: -1, boot: -1, label: fault.kind }, () => {
       if (applyFault(world, fault)) {
         world.faultsApplied++;
+        world.bands.push({ from: world.queue.now, to: world.queue.now + fault.forUs, label: fault.kind });
         world.note(`fault ${fault.kind} for ${Math.floor(fault.forUs / 1000)} ms`);
       }
     });

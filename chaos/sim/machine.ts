@@ -9,7 +9,7 @@ import type { MemberId } from "../../src/base/index.ts";
 import type { BackendBatch, FileOp, PersistBatch } from "../../src/env/index.ts";
 import type { Member } from "../../src/member/index.ts";
 import type { Answer, Effects, MemberOptions, MemberStatus, Request } from "../../src/member/types.ts";
-import { decodeMessage, encodeMessage } from "../../src/pb/index.ts";
+import { decodeMessage, encodeMessage, type RequestId } from "../../src/pb/index.ts";
 import type { Message } from "../../src/raft/types.ts";
 import type { Wal } from "../../src/wal/index.ts";
 import type { BackendDisk } from "./backend-disk.ts";
@@ -51,6 +51,10 @@ export interface MachineHost {
   readonly observer: Observer;
   readonly roster: Roster;
   answered(slot: number, answer: Answer): void;
+  /** A client's write goes into the log under this identity, if it gets there. */
+  proposed(id: number, identity: RequestId): void;
+  /** The machine begins to lead. */
+  leads(slot: number, term: number): void;
   /** The process is gone, with everything that was asked of it. */
   processEnded(slot: number): void;
   /** @param endsAt world time at which what is under way will be over */
@@ -233,6 +237,8 @@ export class Machine {
     if (this.#host.trace.recording) this.#line(`request ${id} ${request.type}`);
     this.#host.observer.requested(this, id, request);
     process.member.request(this.now, id, request);
+    const identity = process.member.identityOf(id);
+    if (identity !== undefined) this.#host.proposed(id, identity);
     this.pump("request");
   }
 
@@ -300,6 +306,7 @@ export class Machine {
     const before = this.status;
     const status = host.invariants.check(this.slot, member, this.now);
     this.status = status;
+    if (status.role === "leader" && before?.role !== "leader") host.leads(this.slot, status.term);
     this.#slowDisk.settled(status, this.now, this.options.electionTimeoutMs);
     if (host.trace.recording) this.#describe(input, before, status, effects);
     host.observer.pumped(this, before, status, effects);
@@ -469,15 +476,20 @@ export class Machine {
 }
 
 function describeAnswer(answer: Answer): string {
+  const head = `answer ${answer.id} ${answer.type}`;
   switch (answer.type) {
-    case "written":
-      return `answer ${answer.id} written at ${answer.index} done ${answer.done}`;
-    case "read":
-      return `answer ${answer.id} read at ${answer.index} mod ${answer.modIndex}`;
     case "done":
-      return `answer ${answer.id} done at ${answer.index}`;
+      return `${head} ${answer.response.type} at ${answer.index} revision ${answer.revision}`;
+    case "leaseKept":
+      return `${head} ttl ${answer.ttl}`;
+    case "changed":
+      return `${head} at ${answer.index}`;
+    case "refused":
+      return `${head}: ${answer.error.message}`;
+    case "unknown":
+      return `${head}: ${answer.reason}`;
     default:
-      return `answer ${answer.id} ${answer.type}: ${answer.reason}`;
+      return head;
   }
 }
 

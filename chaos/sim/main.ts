@@ -15,7 +15,7 @@ import { drawPlan, type SwarmOptions } from "./swarm.ts";
 /** Violations of one call that are shrunk and explained; the others are named. */
 const MAX_EXPLAINED = 2;
 
-const USAGE = `usage: npm run sim -- [--seeds N] [--from S] [--jobs J] [--hash]
+const USAGE = `usage: npm run sim -- [--seeds N] [--from S] [--jobs J] [--hash] [--double N]
                       [--seed S [--trace]] [--replay FILE] [--corpus] [--drift bound|twice]
        npm run sim -- --mutants [--only A,B] [--fresh] [--record] [--known]`;
 
@@ -26,6 +26,8 @@ interface Arguments {
   seed: number | undefined;
   trace: boolean;
   hash: boolean;
+  /** The first so many seeds are run once more, in other processes, and must give the same trace. */
+  double: number;
   replay: string | undefined;
   corpus: boolean;
   worker: boolean;
@@ -40,6 +42,7 @@ function parse(argv: readonly string[]): Arguments {
     seed: undefined,
     trace: false,
     hash: false,
+    double: 0,
     replay: undefined,
     corpus: false,
     worker: false,
@@ -82,6 +85,9 @@ function parse(argv: readonly string[]): Arguments {
       }
       case "--trace":
         args.trace = true;
+        break;
+      case "--double":
+        args.double = number(name);
         break;
       case "--hash":
         args.hash = true;
@@ -157,7 +163,7 @@ async function many(args: Arguments, swarm: SwarmOptions): Promise<number> {
   const hashes: string[] = [];
   await runSeeds({ from, seeds, jobs, swarm }, (run) => {
     totals.add(run);
-    if (args.hash) hashes[run.seed - from] = `seed ${run.seed} trace ${run.hash} events ${run.events}`;
+    hashes[run.seed - from] = `seed ${run.seed} trace ${run.hash} events ${run.events}`;
     if (run.violation !== undefined) {
       console.log(`seed ${run.seed}: ${run.violation.id}: ${run.violation.message.split("\n")[0]}`);
     }
@@ -168,7 +174,7 @@ async function many(args: Arguments, swarm: SwarmOptions): Promise<number> {
   });
   const wallSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
   if (process.stderr.isTTY) process.stderr.write("\r");
-  for (const line of hashes) console.log(line);
+  if (args.hash) for (const line of hashes) console.log(line);
   totals.violations.sort((a, b) => a.seed - b.seed);
   for (const { seed, violation } of totals.violations.slice(0, MAX_EXPLAINED)) {
     explain(drawPlan(seed, swarm), violation.id);
@@ -177,8 +183,25 @@ async function many(args: Arguments, swarm: SwarmOptions): Promise<number> {
   // The lease proof has leases in every seed and nothing else of the swarm's variety.
   const missed = swarm.leaseProof ? [] : totals.shortfalls();
   for (const line of missed) console.log(`MISSED ${line}`);
+  const differing = await runAgain(args, swarm, hashes);
   console.log(totals.lastLine());
-  return totals.violations.length === 0 && totals.unknown === 0 && missed.length === 0 ? 0 : 1;
+  const isClean = totals.violations.length === 0 && totals.unknown === 0 && missed.length === 0;
+  return isClean && differing === 0 ? 0 : 1;
+}
+
+/** Runs seeds a second time; returns how many gave another trace. */
+async function runAgain(args: Arguments, swarm: SwarmOptions, hashes: readonly string[]): Promise<number> {
+  const seeds = Math.min(args.double, args.seeds);
+  if (seeds === 0) return 0;
+  let differing = 0;
+  await runSeeds({ from: args.from, seeds, jobs: args.jobs, swarm }, (run) => {
+    const again = `seed ${run.seed} trace ${run.hash} events ${run.events}`;
+    if (again === hashes[run.seed - args.from]) return;
+    differing++;
+    console.log(`DIFFERS ${hashes[run.seed - args.from]}, then ${again}`);
+  });
+  console.log(`run twice ${seeds}  differing ${differing}`);
+  return differing;
 }
 
 process.exit(await main());

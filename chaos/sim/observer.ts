@@ -6,6 +6,7 @@ import { mixHashBytes } from "../../src/base/index.ts";
 import type { PersistBatch } from "../../src/env/index.ts";
 import type { Effects, MemberStatus, Request } from "../../src/member/types.ts";
 import type { Message } from "../../src/raft/types.ts";
+import { isSerializable } from "../check/index.ts";
 import type { Invariants } from "./invariants.ts";
 import type { Machine } from "./machine.ts";
 import type { Sometimes } from "./sometimes.ts";
@@ -62,12 +63,12 @@ export class Observer {
     const current = this.#current;
     if (current !== undefined) {
       this.#current = undefined;
-      if (current.request.type === "get" && !current.request.serializable) {
+      if (isLinearizableRead(current.request)) {
         this.#readTaken(machine, current.id, status, effects);
       }
     }
     for (const answer of effects.answers) {
-      if (answer.type === "read" && this.#leaselessReads.delete(answer.id)) {
+      if (answer.type === "done" && this.#leaselessReads.delete(answer.id)) {
         this.#sometimes.reached("lease expired, quorum round used");
       }
     }
@@ -114,6 +115,9 @@ export class Observer {
   crashed(machine: Machine): void {
     const seen = this.#of(machine.slot);
     if (seen.directory !== undefined) this.#sometimes.reached("crash between snapshot directory and record");
+    if (machine.process?.member.kv.store.compactionPending) {
+      this.#sometimes.reached("crash while deleting what was compacted");
+    }
     this.#seen[machine.slot] = undefined;
   }
 
@@ -181,7 +185,7 @@ export class Observer {
 
   #readTaken(machine: Machine, id: number, status: MemberStatus, effects: Effects): void {
     if (status.role !== "leader") return;
-    const answered = effects.answers.some((answer) => answer.id === id && answer.type === "read");
+    const answered = effects.answers.some((answer) => answer.id === id && answer.type === "done");
     const isAlone = status.conf.voters.length + status.conf.votersOutgoing.length === 1;
     if (isAlone) return;
     const hasLease = status.leaseUntil > machine.now;
@@ -229,4 +233,8 @@ export class Observer {
     this.#seen[slot] = seen;
     return seen;
   }
+}
+
+function isLinearizableRead(request: Request): boolean {
+  return request.type === "read" && !isSerializable(request.read);
 }

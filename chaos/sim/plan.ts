@@ -42,8 +42,17 @@ export interface SeedConfig {
   readonly wander: number;
   /** Over all clients together, while they are answered at once. */
   readonly operationsPerSecond: number;
-  /** Weights of put, cas, delete, linearizable get, serializable get; 0: this seed has none. */
+  /** Weights of `REQUEST_KINDS` (requests.ts); 0: this seed has none. */
   readonly mix: readonly number[];
+  /** Clients that watch. */
+  readonly watchers: number;
+  /** Most bytes of events that wait for one of them. */
+  readonly maxWatchBytes: number;
+  readonly watchFragmentBytes: number;
+  readonly compactionBatch: number;
+  readonly readSlice: number;
+  readonly leaseCheckpointMs: number;
+  readonly quotaBytes: number;
   /** Written values are padded to anything up to this many bytes more; 0: not at all. */
   readonly valueBytes: number;
   readonly safetyMs: number;

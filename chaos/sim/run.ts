@@ -3,9 +3,9 @@
  * converge, then the history is checked. Whatever is found ends the run with the name of what was broken.
  */
 import { AssertionError } from "../../src/base/index.ts";
-import { decodeEnvelope } from "../../src/pb/index.ts";
-import { checkHistory, type History, type LogWrite } from "../check/index.ts";
+import type { KvHistory } from "../check/index.ts";
 import { endWipe, isolate, scheduleFaults } from "./faults.ts";
+import { historyOf, judgeHistory } from "./judge-history.ts";
 import type { Machine } from "./machine.ts";
 import { countBits, isMajority } from "./members.ts";
 import type { Plan } from "./plan.ts";
@@ -14,6 +14,8 @@ import type { SometimesPoint } from "./sometimes.ts";
 import { type InvariantId, SimViolation, violate } from "./violation.ts";
 import { GaveUp, World } from "./world.ts";
 
+/** Time in which every watcher must hear of the final revision once all is at rest (reliability.md §3.3). */
+const WATCH_PATIENCE_US = 5_000_000;
 /** Election timeouts within which a healed majority must answer everything. */
 const LIVENESS_TIMEOUTS = 20;
 
@@ -40,6 +42,8 @@ export interface RunResult {
   readonly hash: string;
   readonly sometimes: ReadonlyMap<SometimesPoint, number>;
   readonly lines: readonly string[];
+  /** What clients saw; undefined unless it was recorded. */
+  readonly history: KvHistory | undefined;
 }
 
 /** Runs a plan. @param recording keep a timeline of one line per event. */
@@ -70,6 +74,7 @@ export function runPlan(plan: Plan, recording: boolean): RunResult {
     hash: world.trace.digest(),
     sometimes: world.sometimes.counts,
     lines: world.trace.lines,
+    history: recording ? historyOf(world, []) : undefined,
   };
 }
 
@@ -82,7 +87,7 @@ function judgeError(error: unknown): { id: InvariantId; message: string } {
   return { id: "assertion", message: String(error) };
 }
 
-function phases(world: World): void {
+export function phases(world: World): void {
   const { config } = world.plan;
   scheduleFaults(world);
   world.run(config.safetyMs * 1000);
@@ -160,6 +165,14 @@ function converge(world: World): void {
   if (!world.run(deadline, () => whatDiffers(world) === undefined)) {
     violate("convergence", whatDiffers(world) ?? "");
   }
+  world.watchers.stop();
+  // Leases still expire: everybody must be at rest at the same moment.
+  const whoLags = (): string | undefined => {
+    const { revision } = world.leader()?.process?.member.kv.store ?? { revision: 0 };
+    return world.watchers.whoLags(revision) ?? whatDiffers(world);
+  };
+  const late = world.queue.now + WATCH_PATIENCE_US;
+  if (!world.run(late, () => whoLags() === undefined)) violate("convergence", whoLags() ?? "");
 }
 
 function whatDiffers(world: World): string | undefined {
@@ -183,36 +196,6 @@ function whatDiffers(world: World): string | undefined {
     }
   }
   return undefined;
-}
-
-function judgeHistory(world: World): void {
-  const verdict = checkHistory(historyOf(world));
-  if (verdict.type === "violation") violate("history", `${verdict.rule}: ${verdict.message}`);
-  for (let i = 0; i < verdict.unknownTookEffect; i++) world.sometimes.reached("unknown write took effect");
-}
-
-function historyOf(world: World): History {
-  const log: LogWrite[] = [];
-  const { invariants } = world;
-  for (let index = 1; index <= invariants.committed; index++) {
-    const committed = invariants.committedEntry(index);
-    if (committed === undefined || committed.entry.type === "conf" || committed.entry.data.length === 0)
-      continue;
-    const decoded = decodeEnvelope(committed.entry.data);
-    if (decoded.type === "refused") violate("history", `entry ${index} does not decode: ${decoded.reason}`);
-    const { body, requestId } = decoded.value;
-    if (body.type === "publish" || body.type === "kv") continue;
-    log.push({
-      index,
-      at: committed.at,
-      kind: body.type,
-      key: body.key,
-      value: body.type === "delete" ? "" : body.value,
-      expect: body.type === "cas" ? body.expect : undefined,
-      request: `${requestId.instance.toString(16)}.${requestId.sequence}`,
-    });
-  }
-  return { operations: world.workload.operations, log };
 }
 
 /** Voters that may go down while the rest still decides, in every configuration that anybody may act on. */

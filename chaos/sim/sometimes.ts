@@ -47,6 +47,20 @@ export const SOMETIMES = {
   "disk full was fatal": "a member stopped because the disk had no room for its log",
   "graceful stop": "a member handed over and stopped",
   "lease length changed": "a configuration change gave the lease another length",
+  "watch progress on request": "a watch stream reported its progress because it was asked",
+  "watch cancelled by compaction": "a watcher began below the floor and was cancelled",
+  "watch resumed at another process": "a watcher went on where it had stopped when its member died",
+  "watch response in fragments": "the events of one revision came in several responses",
+  "watcher behind catches up": "a watcher was told of old revisions",
+  "lease expired": "the leader revoked a lease whose time was over",
+  "lease kept alive": "a lease was renewed",
+  "lease checkpoint applied": "remaining times of leases were replicated",
+  "compaction applied": "history was cut",
+  "read below the floor refused": "a read at a compacted revision was refused",
+  "txn failed its compare": "a txn took its second branch",
+  "out of space": "a write was refused because the quota was reached",
+  "crash while deleting what was compacted":
+    "a process died between a compaction and the end of its deletions",
   "unknown write took effect": "a write that its client never heard of is in the log",
 } as const;
 

@@ -196,7 +196,7 @@ export class MachineStreams implements SnapshotPort {
       const member = machine.process?.member;
       if (member === undefined) return;
       this.#host.observer.installed();
-      member.snapshotInstalled(machine.now, machine.backend.view());
+      member.snapshotInstalled(machine.now, machine.backend.view(), machine.backend.reader());
       machine.pump("snapshotInstalled");
     });
   }

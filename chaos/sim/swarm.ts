@@ -99,9 +99,9 @@ function drawIsolations(rng: Rng, config: SeedConfig): Fault[] {
 
 function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
   const calm = rng.chance(CALM_PPM);
-  const members = rng.pick([1, 3, 3, 3, 3, 3, 5, 5]);
-  const electionTimeoutMs = rng.int(150, 1501);
-  const heartbeatMs = Math.max(1, Math.floor(electionTimeoutMs / rng.int(6, 12)));
+  const members = rng.pick([1, 3, 3, 3, 3, 3, 3, 5]);
+  const electionTimeoutMs = rng.int(200, 2001);
+  const heartbeatMs = Math.max(1, Math.floor(electionTimeoutMs / rng.int(5, 10)));
   // Now and then longer than an election timeout: then only the promise keeps voters from deposing a leader.
   const percent = rng.int(0, 3) === 0 ? rng.int(91, 250) : rng.int(30, 91);
   const lease = rng.int(0, 3) === 0 ? 0 : Math.floor((electionTimeoutMs * percent) / 100);
@@ -142,23 +142,38 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     clients: rng.int(3, 9),
     keys: rng.int(1, 6),
     wander: rng.pick([2, 16, 16, 200]),
-    operationsPerSecond: rng.int(18, 26),
+    operationsPerSecond: rng.int(9, 13),
     mix: drawMix(rng),
+    watchers: rng.pick([0, 1, 2, 3]),
+    maxWatchBytes: rng.pick([200, 3_000, 1_000_000]),
+    watchFragmentBytes: rng.pick([100, 2_000, 2_000_000]),
+    compactionBatch: rng.pick([1, 5, 1_000]),
+    readSlice: rng.pick([1, 4, 1_000]),
+    leaseCheckpointMs: rng.pick([1_000, 5_000, 300_000]),
+    // Now and then so small that it is reached, and only deletes and compactions help.
+    quotaBytes: rng.int(0, 20) === 0 ? 40_000 : 2 ** 31,
     safetyMs: rng.int(57_000, 65_000),
     // Batches of many sectors can be torn in more ways than those of one.
     valueBytes: rng.pick([0, 0, 700, 2_500]),
   };
 }
 
-/** Weights of put, cas, delete, linearizable and serializable get. There is always a write and a linearizable read. */
+/** Weights of `REQUEST_KINDS`. There is always a write and a linearizable read. */
 function drawMix(rng: Rng): number[] {
   const optional = (weight: number): number => (rng.int(0, 4) === 0 ? 0 : weight);
+  const leases = rng.int(0, 3) > 0;
   return [
-    rng.int(2, 6),
+    rng.int(4, 12),
+    optional(rng.int(1, 5)),
+    optional(rng.int(2, 10)),
+    rng.int(4, 12),
+    optional(rng.int(1, 5)),
     optional(rng.int(1, 5)),
     optional(rng.int(1, 3)),
-    rng.int(2, 8),
-    optional(rng.int(1, 3)),
+    optional(1),
+    leases ? 2 : 0,
+    leases ? optional(1) : 0,
+    leases ? rng.int(2, 6) : 0,
   ];
 }
 

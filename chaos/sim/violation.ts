@@ -39,6 +39,7 @@ export type InvariantId =
   | "answer-once"
   | "history"
   | "wiped-member-excluded"
+  | "lease-lives-its-time"
   | "fault-atlas";
 
 export class SimViolation extends Error {

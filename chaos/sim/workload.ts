@@ -5,9 +5,19 @@
  * Each operation draws from a stream of its own, so that leaving one out (shrinking) changes nothing of the others but
  * their time.
  */
+import { bytesOf, EMPTY_BYTES } from "../../src/base/index.ts";
 import type { Answer, Request } from "../../src/member/types.ts";
-import type { OperationKind, Outcome } from "../check/index.ts";
+import type { KvResponse } from "../../src/pb/kv.ts";
+import {
+  type ClientResponse,
+  isReadOnly,
+  isSerializable,
+  type KeepAliveRecord,
+  type KvOperation,
+  type OperationOutcome,
+} from "../check/kv-history.ts";
 import { operationKey, type Plan } from "./plan.ts";
+import { type Drawn, type Knowledge, REQUEST_KINDS, RequestDraw } from "./requests.ts";
 import { Rng } from "./rng.ts";
 import type { EventQueue } from "./scheduler.ts";
 import { violate } from "./violation.ts";
@@ -18,30 +28,32 @@ const TRIP_US = 100;
 const BOOTS = 4096;
 /** Pause after a refusal or a broken connection before the next operation. */
 const AFTER_FAILURE_US = 60_000;
+/** Why an operation had no chance: nobody listens there. */
+const NOT_CONNECTED = "connection refused";
+/** Leases that clients remember: older ones are gone, or never matter. */
+const MAX_LEASES = 32;
 
-/** An operation as it grows; read by the checker at the end (check/history.ts). */
+/** An operation as it grows. */
 export interface ClientOperation {
   readonly id: number;
   readonly client: number;
-  readonly kind: OperationKind;
-  readonly key: string;
-  readonly value: string;
-  readonly expect: string | undefined;
+  readonly request: Drawn;
+  /** Read from the member's state as it is. */
   readonly serializable: boolean;
   readonly slot: number;
   connection: number;
   readonly call: number;
   returned: number;
-  outcome: Outcome;
-  index: number;
-  done: boolean;
-  previous: string | undefined;
-  read: string | undefined;
-  modIndex: number;
+  outcome: OperationOutcome;
+  /** Of a keepalive: revision of the header, TTL. */
+  keepAlive: { readonly revision: number; readonly ttl: number } | undefined;
   /** Highest index that any client had been told when this one was called. */
   readonly knownAtCall: number;
   readonly phase: number;
 }
+
+/** A write that nothing but the want of a leader can refuse. */
+const PROBE: Drawn = { type: "deleteRange", key: bytesOf("probe"), rangeEnd: EMPTY_BYTES, prevKv: false };
 
 interface Client {
   /** Of the current operation. */
@@ -51,8 +63,6 @@ interface Client {
   /** A probe writes at this slot until it succeeded once; undefined: an ordinary client. */
   readonly probe: number | undefined;
   current: ClientOperation | undefined;
-  /** What it last saw under each key, to make comparisons that have a chance. */
-  readonly seen: Map<string, string | undefined>;
 }
 
 /** What the clients need of the world. */
@@ -69,8 +79,11 @@ export interface WorkloadHost {
 }
 
 /** All clients of one run. */
-export class Workload {
+export class Workload implements Knowledge {
   readonly operations: ClientOperation[] = [];
+  readonly leases: bigint[] = [];
+  /** Highest revision that anybody was told of. */
+  revision = 1;
   /** Answered with success: what the planned work counts. */
   acknowledged = 0;
   #phase = 0;
@@ -145,7 +158,7 @@ export class Workload {
     if (this.#host.owesAnswers(pending.slot, pending.connection % BOOTS)) {
       violate("answer-once", `member ${pending.slot} never answered operation ${pending.id}`);
     }
-    this.#end(pending, "unknown");
+    this.#end(pending, { type: "unknown", error: "no answer" });
   }
 
   /** The answer reached its client. */
@@ -153,42 +166,85 @@ export class Workload {
     const operation = this.#inFlight.get(answer.id);
     if (operation === undefined) return;
     switch (answer.type) {
-      case "written":
-        operation.index = answer.index;
-        operation.done = answer.done;
-        operation.previous = answer.previous;
-        this.#noteSeen(operation, operation.kind === "delete" ? undefined : operation.value, answer.done);
-        break;
-      case "read":
-        operation.index = answer.index;
-        operation.read = answer.value;
-        operation.modIndex = answer.modIndex;
-        this.#noteSeen(operation, answer.value, true);
-        if (!operation.serializable && answer.index < operation.knownAtCall) {
-          violate(
-            "stale-read",
-            `operation ${operation.id} at member ${operation.slot} read at ${answer.index}, ` +
-              `${operation.knownAtCall} had been acknowledged before it was called`,
-          );
-        }
-        break;
-      case "refused":
-      case "unknown":
-        this.#end(operation, answer.type);
-        return;
       case "done":
+        this.#succeeded(operation, answer.index, answer.revision);
+        this.#learn(answer.response);
+        this.#end(operation, {
+          type: "ok",
+          revision: answer.revision,
+          response: clientResponse(operation, answer.response),
+        });
+        return;
+      case "leaseKept":
+        this.#succeeded(operation, answer.index, answer.revision);
+        operation.keepAlive = { revision: answer.revision, ttl: answer.ttl };
+        this.#end(operation, undefined);
+        return;
+      case "refused":
+        this.#end(operation, { type: "refused", error: answer.error.message });
+        return;
+      case "unknown":
+        this.#end(operation, { type: "unknown", error: answer.reason });
+        return;
+      case "changed":
         violate("answer-once", `operation ${operation.id} is no configuration change`);
     }
-    this.acknowledged++;
-    if (!operation.serializable && operation.index > this.#highestKnown) this.#highestKnown = operation.index;
-    this.#end(operation, answer.type);
+  }
+
+  /** The lease that a keepalive in flight is about. */
+  leaseOf(id: number): bigint | undefined {
+    const request = this.#inFlight.get(id)?.request;
+    return request?.type === "keepAlive" ? request.id : undefined;
   }
 
   /** A process ended: its clients see their connections break, and cannot know what became of a write. */
   connectionsBroke(slot: number): void {
     for (const operation of [...this.#inFlight.values()]) {
-      if (operation.slot === slot) this.#end(operation, "unknown");
+      if (operation.slot === slot) this.#end(operation, { type: "unknown", error: "connection broke" });
     }
+  }
+
+  /** What the checkers get. @param nameOf of a member by slot */
+  history(nameOf: (slot: number) => string): {
+    readonly operations: KvOperation[];
+    readonly keepAlives: KeepAliveRecord[];
+  } {
+    const operations: KvOperation[] = [];
+    const keepAlives: KeepAliveRecord[] = [];
+    for (const { id, client, connection, slot, call, returned, request, outcome, keepAlive } of this
+      .operations) {
+      const member = nameOf(slot);
+      // It never left the client, so no member and no model has a say in it.
+      if (outcome.type === "refused" && outcome.error === NOT_CONNECTED) continue;
+      if (request.type !== "keepAlive") {
+        operations.push({ id, client, connection, member, call, returned, request, outcome });
+        continue;
+      }
+      const { revision, ttl } = keepAlive ?? { revision: 0, ttl: undefined };
+      keepAlives.push({ client, member, lease: request.id, call, returned, revision, ttl });
+    }
+    return { operations, keepAlives };
+  }
+
+  #succeeded(operation: ClientOperation, index: number, revision: number): void {
+    if (!operation.serializable && index < operation.knownAtCall) {
+      violate(
+        "stale-read",
+        `operation ${operation.id} at member ${operation.slot} was answered at ${index}, ` +
+          `${operation.knownAtCall} had been acknowledged before it was called`,
+      );
+    }
+    this.acknowledged++;
+    operation.returned = this.#host.queue.now;
+    if (operation.serializable) return;
+    if (index > this.#highestKnown) this.#highestKnown = index;
+    if (revision > this.revision) this.revision = revision;
+  }
+
+  #learn(response: KvResponse): void {
+    if (response.type !== "leaseGrant") return;
+    this.leases.push(response.id);
+    if (this.leases.length > MAX_LEASES) this.leases.shift();
   }
 
   #begin(number: number): void {
@@ -205,9 +261,8 @@ export class Workload {
     this.operations.push(operation);
     const boot = this.#host.bootOf(operation.slot);
     if (boot === 0) {
-      // Connection refused: it never left the client.
       client.current = operation;
-      this.#end(operation, "refused");
+      this.#end(operation, { type: "refused", error: NOT_CONNECTED });
       return;
     }
     operation.connection = (number * 32 + operation.slot) * BOOTS + boot;
@@ -215,7 +270,7 @@ export class Workload {
     this.#inFlight.set(operation.id, operation);
     const { queue } = this.#host;
     const trip = TRIP_US + client.rng.exponential(TRIP_US);
-    this.#host.submit(operation.slot, operation.id, requestOf(operation), queue.now + trip);
+    this.#host.submit(operation.slot, operation.id, memberRequest(operation.request), queue.now + trip);
     queue.push(queue.now + this.#timeoutUs, {
       time: 0,
       sequence: 0,
@@ -231,47 +286,35 @@ export class Workload {
   #draw(client: Client, number: number): ClientOperation {
     const { rng } = client;
     const { config } = this.#plan;
-    const choice = client.probe === undefined ? drawChoice(rng, config.mix) : 0;
-    const key = `k${rng.int(0, config.keys)}`;
-    const guess = rng.int(0, 8);
-    const kind = (["put", "cas", "delete", "get", "get"] as const)[choice] ?? "put";
-    const padding = config.valueBytes === 0 ? 0 : rng.int(0, config.valueBytes + 1);
+    const kind = REQUEST_KINDS[drawChoice(rng, config.mix)] ?? "put";
+    const request =
+      client.probe === undefined
+        ? new RequestDraw(rng, config, this, `c${number}.${client.number}`).draw(kind)
+        : PROBE;
     const targets = this.#host.targets();
     return {
       id: number * 100_000 + client.number,
       client: number,
-      kind,
-      key,
-      value: kind === "put" || kind === "cas" ? `c${number}.${client.number}${".".repeat(padding)}` : "",
-      expect: kind === "cas" ? (guess === 0 ? undefined : client.seen.get(key)) : undefined,
-      serializable: choice === 4,
+      request,
+      serializable: request.type !== "keepAlive" && isSerializable(request),
       slot: client.probe ?? targets[client.target % targets.length] ?? 0,
       connection: 0,
       call: this.#host.queue.now,
       returned: Number.POSITIVE_INFINITY,
-      outcome: "pending",
-      index: 0,
-      done: false,
-      previous: undefined,
-      read: undefined,
-      modIndex: 0,
+      outcome: { type: "pending" },
+      keepAlive: undefined,
       knownAtCall: this.#highestKnown,
       phase: this.#phase,
     };
   }
 
-  #noteSeen(operation: ClientOperation, value: string | undefined, done: boolean): void {
-    const client = this.#clients[operation.client];
-    client?.seen.set(operation.key, done ? value : operation.previous);
-  }
-
-  #end(operation: ClientOperation, outcome: Outcome): void {
+  #end(operation: ClientOperation, outcome: OperationOutcome | undefined): void {
     const client = this.#clients[operation.client];
     if (client === undefined || client.current !== operation)
       violate("answer-once", `operation ${operation.id}`);
-    operation.outcome = outcome;
-    const succeeded = outcome === "written" || outcome === "read";
-    if (succeeded) operation.returned = this.#host.queue.now;
+    if (outcome !== undefined) operation.outcome = outcome;
+    if (outcome?.type === "refused") operation.returned = this.#host.queue.now;
+    const succeeded = outcome === undefined || outcome.type === "ok";
     this.#inFlight.delete(operation.id);
     client.current = undefined;
     const think = client.rng.exponential(this.#meanThinkUs);
@@ -288,7 +331,7 @@ export class Workload {
   #addClient(probe: number | undefined): Client {
     const number = this.#clients.length;
     const rng = new Rng(this.#plan.seed, `client ${number}`);
-    const client = { rng, number: 0, target: number, probe, current: undefined, seen: new Map() };
+    const client = { rng, number: 0, target: number, probe, current: undefined };
     this.#clients.push(client);
     return client;
   }
@@ -307,18 +350,25 @@ export class Workload {
   }
 }
 
-function requestOf(operation: ClientOperation): Request {
-  const { kind, key, value } = operation;
-  switch (kind) {
-    case "put":
-      return { type: "put", key, value };
-    case "cas":
-      return { type: "cas", key, expect: operation.expect, value };
-    case "delete":
-      return { type: "delete", key };
-    case "get":
-      return { type: "get", key, serializable: operation.serializable };
+function memberRequest(request: Drawn): Request {
+  switch (request.type) {
+    case "keepAlive":
+      return { type: "leaseKeepAlive", lease: request.id };
+    case "range":
+      return { type: "read", read: request };
+    case "txn":
+      return isReadOnly(request) ? { type: "read", read: request } : { type: "write", write: request };
+    default:
+      return { type: "write", write: request };
   }
+}
+
+/** The answer must be of the kind of the request. */
+function clientResponse(operation: ClientOperation, response: KvResponse): ClientResponse {
+  if (response.type === "leaseCheckpoint" || response.type !== operation.request.type) {
+    violate("history", `operation ${operation.id} asked for ${operation.request.type}, got ${response.type}`);
+  }
+  return response;
 }
 
 /** Position in `weights`, each as likely as its weight. */

@@ -3,17 +3,19 @@
  * to whom it is for; what the faults do to it is in `faults.ts`, the phases of a run in `run.ts`.
  */
 
-import { AppliedState } from "../../src/apply/index.ts";
+import { AppliedState, DEFAULT_REQUEST_LIMITS } from "../../src/apply/index.ts";
 import { type InstanceId, type MemberId, mixHashBytes } from "../../src/base/index.ts";
 import { bootstrapLog, emptyState } from "../../src/member/index.ts";
 import type { Answer, MemberOptions, Request } from "../../src/member/types.ts";
-import { PEER_PROTOCOL_VERSION, type PeerHello } from "../../src/pb/index.ts";
+import { PEER_PROTOCOL_VERSION, type PeerHello, type RequestId } from "../../src/pb/index.ts";
 import { type HelloVerdict, judgeHello, type PeerRecord } from "../../src/peer/index.ts";
+import type { Band, LeaderBand } from "../check/index.ts";
 import { BackendDisk } from "./backend-disk.ts";
 import { type BootContext, startProcess } from "./boot.ts";
 import { DRIFT_BOUND_PPM, MemberClock } from "./clock.ts";
 import { SimDisk } from "./disk.ts";
 import { Invariants } from "./invariants.ts";
+import { LeaseLife } from "./lease-life.ts";
 import { Links } from "./links.ts";
 import { type LogMoment, Machine, type MachineHost } from "./machine.ts";
 import { MAX_SLOTS, Roster } from "./members.ts";
@@ -21,20 +23,24 @@ import { Network, type NetworkHost, type Purpose } from "./network.ts";
 import { Observer } from "./observer.ts";
 import { OPERATOR_REQUESTS, Operator, type OperatorHost } from "./operator.ts";
 import type { Plan } from "./plan.ts";
+import type { Knowledge } from "./requests.ts";
 import { drawId, Rng } from "./rng.ts";
 import { EventQueue, type SimEvent } from "./scheduler.ts";
 import { Sometimes } from "./sometimes.ts";
 import { MachineStreams, type StreamHost } from "./streams.ts";
 import { Trace } from "./trace.ts";
 import { violate } from "./violation.ts";
+import { Watchers } from "./watchers.ts";
 import { Workload, type WorkloadHost } from "./workload.ts";
 
 /** A run keeps some slots free, so that a dead member can still be replaced at the end of a long churn. */
 const MAX_MACHINES = 24;
+/** Watchers that ask for it hear of the revision this often. */
+const WATCH_PROGRESS_MS = 1_000;
 /** A member may be late by this much with the answer to a request whose time has run out. */
 const ANSWER_SLACK_MS = 500;
 /** Members check their own invariants after every so many events. */
-const SELF_CHECK_EVENTS = 64;
+const SELF_CHECK_EVENTS = 128;
 
 /** A run that needs more events than this has no verdict. */
 const MAX_EVENTS = 6_000_000;
@@ -54,6 +60,13 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   readonly observer: Observer;
   readonly network: Network;
   readonly workload: Workload;
+  readonly watchers: Watchers;
+  /** By the identity under which a write was proposed: the operation of the client. */
+  /** Faults and leaders over time, for the picture of a failure. */
+  readonly bands: Band[] = [];
+  readonly leaderBands: LeaderBand[] = [];
+  readonly identities = new Map<string, number>();
+  readonly leaseLife: LeaseLife;
   readonly operator: Operator;
   readonly machines: Machine[] = [];
   readonly cluster: bigint;
@@ -108,6 +121,8 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     for (const machine of this.machines) this.start(machine.slot);
     this.operator = new Operator(this);
     this.workload = new Workload(plan, this);
+    this.watchers = new Watchers(plan, this);
+    this.leaseLife = new LeaseLife();
     for (let i = 0; i < plan.config.learners; i++) this.operator.enqueue({ type: "join", promote: false });
   }
 
@@ -199,18 +214,41 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     this.#answered.add(answer.id);
     const { committed } = this.invariants;
     // Committed was judged by the disks of a quorum, so an answer within it is about what no crash can take back.
-    if ((answer.type === "written" || answer.type === "read") && answer.index > committed) {
+    if ("index" in answer && answer.index > committed) {
       violate(
         "ack-on-durable-quorum",
         `member ${slot} answers ${answer.id} at ${answer.index} > ${committed}`,
       );
     }
+    if (answer.type === "leaseKept") this.#kept(answer);
     const at = this.queue.now + 100 + this.#rng.exponential(100);
     this.queue.push(at, { time: 0, sequence: 0, slot: -1, boot: slot, kind: "answer", answer });
   }
 
+  #kept({ id, ttl }: Extract<Answer, { type: "leaseKept" }>): void {
+    const lease = this.workload.leaseOf(id);
+    if (lease !== undefined) this.leaseLife.kept(lease, ttl, this.queue.now);
+    if (ttl > 0) this.sometimes.reached("lease kept alive");
+  }
+
+  proposed(id: number, identity: RequestId): void {
+    if (id < OPERATOR_REQUESTS) this.identities.set(identityName(identity), id);
+  }
+
+  leads(slot: number, term: number): void {
+    const { now } = this.queue;
+    const last = this.leaderBands.pop();
+    if (last !== undefined) this.leaderBands.push({ ...last, to: Math.min(last.to, now) });
+    this.leaderBands.push({ from: now, to: Number.POSITIVE_INFINITY, member: `m${slot}`, term });
+  }
+
+  get knowledge(): Knowledge {
+    return this.workload;
+  }
+
   processEnded(slot: number): void {
     this.workload.connectionsBroke(slot);
+    this.watchers.connectionsBroke(slot);
   }
 
   wantsRestart(slot: number, reason: string): void {
@@ -314,6 +352,12 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
 
   slotOf(id: MemberId): number {
     return this.roster.slotOf(id);
+  }
+
+  isServing(slot: number): boolean {
+    const conf = this.leader()?.status?.conf;
+    const { id } = this.machineAt(slot);
+    return conf === undefined || conf.voters.includes(id) || conf.learners.includes(id);
   }
 
   isLost(slot: number): boolean {
@@ -477,6 +521,15 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
       backendBatchEntries: config.backendBatchEntries,
       maxSnapshotStreams: config.maxSnapshotStreams,
       snapshotTimeoutMs: config.snapshotTimeoutMs,
+      quotaBytes: config.quotaBytes,
+      requestLimits: DEFAULT_REQUEST_LIMITS,
+      maxWatchBytes: config.maxWatchBytes,
+      watchFragmentBytes: config.watchFragmentBytes,
+      watchProgressMs: WATCH_PROGRESS_MS,
+      leaseCheckpointMs: config.leaseCheckpointMs,
+      readSlice: config.readSlice,
+      compactionBatch: config.compactionBatch,
+      compactionPauseMs: 10,
     };
   }
 
@@ -507,6 +560,11 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   }
 }
 
+/** A request's identity as text. */
+export function identityName({ instance, sequence }: RequestId): string {
+  return `${instance.toString(16)}.${sequence}`;
+}
+
 /** A number for the trace that tells events of one kind apart. */
 function contentOf(event: SimEvent): number {
   switch (event.kind) {
@@ -517,10 +575,7 @@ function contentOf(event: SimEvent): number {
     case "request":
       return event.id;
     case "answer":
-      return (
-        event.answer.id ^
-        (event.answer.type === "written" || event.answer.type === "read" ? event.answer.index : -1)
-      );
+      return event.answer.id ^ ("index" in event.answer ? event.answer.index : -1);
     case "client":
       return event.client * 1_000_000 + event.operation;
     case "call":

@@ -1,7 +1,7 @@
 /**
- * Everything that entries build up, applied in log order: the key-value state, registers, requests seen, member
- * records, the configuration and a running hash. A function of the entries and nothing else: no clock, no chance, no
- * option of this member may reach it, or members that applied the same entries would differ.
+ * Everything that entries build up, applied in log order: the key-value state, requests seen, member records, the
+ * configuration and a running hash. A function of the entries and nothing else: no clock, no chance, no option of this
+ * member may reach it, or members that applied the same entries would differ.
  *
  * The hash chains (index, term, type, data, outcome) of every entry, so equal applied index means equal hash on all
  * members, over restarts and snapshots too: it is saved as a record in the same backend batch. That costs 32 bits per
@@ -9,6 +9,7 @@
  */
 import { fail, finishHash, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
 import type { BackendState, RecordReader } from "../env/index.ts";
+import type { LessorOptions } from "../lease/index.ts";
 import { decodeEnvelope, type EntryEnvelope, type RequestId } from "../pb/index.ts";
 import type { KvRequest } from "../pb/kv.ts";
 import type { ConfState, Entry } from "../raft/types.ts";
@@ -22,19 +23,16 @@ import {
   HASH_RECORD,
   type Loaded,
   MEMBER_PREFIX,
-  REGISTER_PREFIX,
   REQUESTS_PREFIX,
   type RecordChanges,
   viewOf,
 } from "./records.ts";
-import { type Register, RegisterMap, type WriteResult } from "./register-map.ts";
 import { RequestsSeen } from "./requests-seen.ts";
 
 /** What applying a normal entry came to. */
 export type Applied =
   /** The no-op of a new leader. */
   | { readonly type: "noop" }
-  | { readonly type: "written"; readonly requestId: RequestId; readonly result: WriteResult }
   /** A request of etcd's API, done or refused. */
   | {
       readonly type: "kv";
@@ -59,13 +57,11 @@ export type Applied =
 /** The part of an entry's outcome that goes into the hash. */
 const OUTCOME = {
   noop: 1,
-  done: 2,
-  notDone: 3,
-  duplicate: 4,
-  pinned: 5,
-  known: 6,
-  refused: 7,
-  kv: 8,
+  duplicate: 2,
+  pinned: 3,
+  known: 4,
+  refused: 5,
+  kv: 6,
 } as const;
 
 const TYPE_CODE = { normal: 1, conf: 2 } as const;
@@ -81,12 +77,12 @@ export interface AppliedOptions {
   readonly below?: RecordReader;
   /** Who is told of changes; undefined: nobody. */
   readonly listener?: ChangeListener;
+  readonly leases?: LessorOptions;
   /** Bound of the logical size, bytes; Infinity: none. Replicated: it must be the same on all members. */
   readonly quotaBytes?: number;
 }
 
 export class AppliedState {
-  readonly #registers = new RegisterMap();
   readonly #requests = new RequestsSeen();
   readonly #members = new MemberRecords();
   #index: number;
@@ -116,7 +112,7 @@ export class AppliedState {
     | { readonly type: "ok"; readonly state: AppliedState }
     | { readonly type: "refused"; readonly reason: string } {
     const applied = new AppliedState(state, options);
-    const loaded = applied.#load(state, options.listener ?? NOBODY);
+    const loaded = applied.#load(state, options);
     return loaded.type === "ok" ? { type: "ok", state: applied } : loaded;
   }
 
@@ -135,17 +131,8 @@ export class AppliedState {
     return this.#conf;
   }
 
-  /** Number of registers that hold a value. */
-  get size(): number {
-    return this.#registers.size;
-  }
-
   get members(): Pick<MemberRecords, "pinned" | "isRemoved"> {
     return this.#members;
-  }
-
-  get(key: string): Register | undefined {
-    return this.#registers.get(key);
   }
 
   /** The keys, leases and alarms. Read it freely; what changes its answers comes only through the log. */
@@ -202,7 +189,6 @@ export class AppliedState {
       for (const [name, bytes] of changes.puts) this.#memory.set(name, bytes);
       this.#overlay.durable();
     }
-    this.#registers.takeChanges(changes);
     this.#requests.takeChanges(changes);
     this.#members.takeChanges(changes);
     const hash = new Uint8Array(HASH_BYTES);
@@ -220,7 +206,8 @@ export class AppliedState {
   checkInvariants(): void {
     this.#requests.checkInvariants();
     this.#overlay.checkInvariants();
-    if (this.#index === 0 && this.#registers.size > 0) fail("registers before the first entry");
+    const { revision } = this.kv.store;
+    if (this.#index === 0 && revision > 1) fail("keys before the first entry", { revision });
   }
 
   #applyEnvelope(entry: Entry, envelope: EntryEnvelope): Applied {
@@ -234,10 +221,7 @@ export class AppliedState {
       this.#advance(entry, OUTCOME[published]);
       return { type: "published", requestId, published };
     }
-    if (body.type === "kv") return this.#applyKv(entry, requestId, body.request);
-    const result = this.#registers.apply(entry.index, body);
-    this.#advance(entry, result.done ? OUTCOME.done : OUTCOME.notDone);
-    return { type: "written", requestId, result };
+    return this.#applyKv(entry, requestId, body.request);
   }
 
   #applyKv(entry: Entry, requestId: RequestId, request: KvRequest): Applied {
@@ -267,7 +251,7 @@ export class AppliedState {
     this.#term = entry.term;
   }
 
-  #load(state: BackendState, listener: ChangeListener): Loaded {
+  #load(state: BackendState, options: AppliedOptions): Loaded {
     const requests = new Map<string, Uint8Array>();
     let hashFound = false;
     for (const [name, bytes] of state.records) {
@@ -277,9 +261,6 @@ export class AppliedState {
       }
       let loaded: Loaded;
       switch (name[0]) {
-        case REGISTER_PREFIX:
-          loaded = this.#registers.load(name, bytes);
-          break;
         case MEMBER_PREFIX:
           loaded = this.#members.load(name, bytes);
           break;
@@ -303,7 +284,7 @@ export class AppliedState {
         reason: hashFound ? "records before the first entry" : `no hash record at index ${state.index}`,
       };
     }
-    const kv = loadKv(state.records, this.#overlay, listener);
+    const kv = loadKv(state.records, this.#overlay, options);
     if (kv.type === "refused") return kv;
     this.#kv = kv.state;
     return this.#requests.load(requests);
@@ -313,9 +294,9 @@ export class AppliedState {
 function loadKv(
   records: ReadonlyMap<string, Uint8Array>,
   overlay: Overlay,
-  listener: ChangeListener,
+  options: AppliedOptions,
 ): ReturnType<KvLoader["finish"]> {
-  const loader = new KvLoader(overlay, listener);
+  const loader = new KvLoader(overlay, options.listener ?? NOBODY, options.leases);
   for (const name of [...records.keys()].filter(isKvRecord).sort()) {
     loader.add(name, records.get(name) ?? fail("a record is gone", { name }));
   }

@@ -18,5 +18,4 @@ export type {
 export { isInConf, MemberRecords, membersOf, type Published } from "./member-records.ts";
 export { Overlay } from "./overlay.ts";
 export type { RecordChanges } from "./records.ts";
-export { type Register, RegisterMap, type WriteBody, type WriteResult } from "./register-map.ts";
 export { MAX_SEEN_INSTANCES, RequestsSeen, SEEN_WINDOW } from "./requests-seen.ts";

@@ -6,8 +6,6 @@
  */
 import { fail } from "../base/index.ts";
 
-/** Registers: this letter, then the client's key. */
-export const REGISTER_PREFIX = "k";
 /** Member records: this letter, then the member's ID in hex. */
 export const MEMBER_PREFIX = "m";
 /** Requests seen: this letter, then the request instance in hex. */

@@ -3,7 +3,7 @@
  * the network duplicates a forwarded proposal, or when a leader fell after it had appended one and the next leader
  * was given the same one: the leader's own check (member/proposals.ts) sees only its own log.
  *
- * Part of the replicated state: saved in the same backend batch as the registers, carried by snapshots. If it were
+ * Part of the replicated state: saved in the same backend batch as the keys, carried by snapshots. If it were
  * not, a member that restarted or installed a snapshot would apply a duplicate which the others skip.
  *
  * Bounded twice. Per instance a window of sequences: what is older counts as seen, which errs on the side of not

@@ -56,5 +56,15 @@ export const ERR = {
   stopped: error(CODE.unavailable, "server stopped"),
   timeout: error(CODE.unavailable, "request timed out"),
   corrupt: error(CODE.dataLoss, "corrupt cluster"),
+  notLeader: error(CODE.failedPrecondition, "not leader"),
+  badLeaderTransferee: error(CODE.failedPrecondition, "bad leader transferee"),
+  learnerNotReady: error(
+    CODE.failedPrecondition,
+    "can only promote a learner member which is in sync with leader",
+  ),
+  /** Not of etcd: there a second change waits in the log and comes to nothing. */
+  changePending: error(CODE.unavailable, "a membership change is pending, try again when it is done"),
+  /** Not of etcd, which panics or ignores such a change. */
+  changeInvalid: error(CODE.failedPrecondition, "the membership change does not fit the current members"),
   notSupportedForLearner: error(CODE.failedPrecondition, "rpc not supported for learner"),
 } as const;

@@ -42,6 +42,12 @@ interface Lease {
   readonly grantedTtl: number;
   /** Seconds that the last checkpoint left, 1..grantedTtl; 0: none, it has the full TTL. */
   remainingTtl: number;
+  /**
+   * While primary: number of the last checkpoint that left it less than its full TTL, 0: none, or none that counts; and
+   * which of them is taken back by the checkpoint that was handed out last to do so.
+   */
+  mark: number;
+  takenBack: number;
   readonly keys: LeaseKeys;
   /**
    * Where it hangs on the leader's clock; undefined: not the leader, or no time was given since the grant.
@@ -155,6 +161,7 @@ export class Lessor implements LeaseTable, LeaseClock {
       const lease = this.#leases.get(id);
       if (lease === undefined) continue;
       const remaining = remainingTtl >= lease.grantedTtl ? 0 : Math.max(0, remainingTtl);
+      if (remaining === 0 && lease.takenBack === lease.mark) forgetMarks(lease);
       if (remaining === lease.remainingTtl) continue;
       lease.remainingTtl = remaining;
       this.#save(lease);
@@ -188,6 +195,8 @@ export class Lessor implements LeaseTable, LeaseClock {
     const asked = leases.map((lease) => now + secondsOf(lease) * 1000 + extendMs);
     const deadlines = deadlinesOf(leases, asked);
     leases.forEach((lease, i) => {
+      forgetMarks(lease);
+      if (lease.remainingTtl > 0) lease.mark = 1;
       this.#arm(lease, deadlines[i] as number);
     });
   }
@@ -214,9 +223,13 @@ export class Lessor implements LeaseTable, LeaseClock {
     const deadline = Math.max(deadlineOf(lease), now + lease.grantedTtl * 1000);
     lease.deadline = deadline;
     this.#expiry.postpone(id, deadline);
-    if (lease.remainingTtl > 0) this.#renewed.add(id);
+    if (lease.mark > 0) this.#renewed.add(id);
     this.#scheduleCheckpoint(lease);
     return lease.grantedTtl;
+  }
+
+  isCheckpointed(id: bigint): boolean {
+    return (this.#leases.get(id)?.mark ?? 0) > 0;
   }
 
   remaining(now: MonoMs, id: bigint): number | undefined {
@@ -248,8 +261,11 @@ export class Lessor implements LeaseTable, LeaseClock {
     const taken: { id: bigint; remainingTtl: number }[] = [];
     for (const id of this.#renewed) {
       if (taken.length >= max) return taken;
-      taken.push({ id, remainingTtl: 0 });
       this.#renewed.delete(id);
+      const lease = this.#leases.get(id);
+      if (lease === undefined) continue;
+      lease.takenBack = lease.mark;
+      taken.push({ id, remainingTtl: 0 });
     }
     while (taken.length < max) {
       const id = this.#checkpoints.due(now);
@@ -259,7 +275,9 @@ export class Lessor implements LeaseTable, LeaseClock {
       if (lease === undefined) continue;
       this.#scheduleCheckpoint(lease);
       const remainingTtl = Math.ceil((deadlineOf(lease) - now) / 1000);
-      if (remainingTtl > 0 && remainingTtl < secondsOf(lease)) taken.push({ id, remainingTtl });
+      if (remainingTtl <= 0 || remainingTtl >= secondsOf(lease)) continue;
+      lease.mark++;
+      taken.push({ id, remainingTtl });
     }
     return taken;
   }
@@ -291,7 +309,8 @@ export class Lessor implements LeaseTable, LeaseClock {
   }
 
   #add(id: bigint, grantedTtl: number, remainingTtl: number): Lease {
-    const lease: Lease = { id, grantedTtl, remainingTtl, keys: new LeaseKeys(), deadline: undefined };
+    const keys = new LeaseKeys();
+    const lease = { id, grantedTtl, remainingTtl, mark: 0, takenBack: 0, keys, deadline: undefined };
     this.#leases.set(id, lease);
     return lease;
   }
@@ -328,4 +347,9 @@ function secondsOf(lease: Lease): number {
 
 function deadlineOf(lease: Lease): MonoMs {
   return lease.deadline ?? fail("lease was not armed", { id: hex(lease.id) });
+}
+
+function forgetMarks(lease: Lease): void {
+  lease.mark = 0;
+  lease.takenBack = 0;
 }

@@ -49,6 +49,12 @@ export interface LeaseClock {
    * An expired lease that is not revoked yet is not revived: 0 once its revoke was proposed.
    */
   renew(now: MonoMs, id: bigint): number | undefined;
+  /**
+   * Whether a checkpoint that leaves the lease less than its full TTL is replicated or on its way. A renewal must not
+   * be promised to a client before that is taken back (`takeCheckpoints` hands that out), or the next leader would end
+   * the lease early (etcd waits as well: lessor.go Renew).
+   */
+  isCheckpointed(id: bigint): boolean;
   /** Remaining seconds, rounded down, at least 0; undefined: not the primary or no such lease. */
   remaining(now: MonoMs, id: bigint): number | undefined;
   /** Leases whose time is over and whose revoke is due to be proposed; each again after `retryMs` without effect. */

@@ -2,8 +2,11 @@
  * Committed entries become state, and what waited for them is answered. In order, each once, at most so many per
  * input, and only what is durable in the local log: an answer to a client may rest on it, and so may the backend.
  */
+import { ERR, unreachable } from "../base/index.ts";
+import type { MonoMs } from "../env/index.ts";
 import { decodeConfChange } from "../pb/index.ts";
 import type { Entry } from "../raft/index.ts";
+import type { ReadyRead } from "./requests.ts";
 import type { MemberState } from "./state.ts";
 
 /** Most that one input applies; the rest waits for the next one, which `nextWake` asks for at once. */
@@ -38,12 +41,14 @@ function applyNormal(s: MemberState, entry: Entry): void {
     case "fatal":
       s.fail(applied.reason);
       return;
-    case "written": {
+    case "kv": {
       s.proposed.remove(applied.requestId);
       if (!s.isOwnRequest(applied.requestId)) return;
       const id = s.pending.takeWrite(applied.requestId.sequence);
       if (id === undefined) return;
-      s.effects.answer({ type: "written", id, index: entry.index, ...applied.result });
+      const { outcome } = applied;
+      if (outcome.type === "refused") s.effects.answer({ type: "refused", id, error: outcome.error });
+      else s.effects.answer({ ...outcome, id, index: entry.index });
       return;
     }
     case "duplicate": {
@@ -79,23 +84,71 @@ export function answerReads(s: MemberState): void {
     const read = s.pending.takeRead(state.waiter);
     if (read === undefined) continue;
     // A read has no effect, so giving it up is always definite.
-    const reason = state.reason === "too many requests" ? "too many requests" : "no leader";
-    s.effects.answer({ type: "refused", id: read.id, reason });
+    const error = state.reason === "too many requests" ? ERR.tooManyRequests : ERR.noLeader;
+    s.effects.answer({ type: "refused", id: read.id, error });
   }
   const index = s.applied.index;
   for (let read = s.pending.takeReadyRead(index); read !== undefined; read = s.pending.takeReadyRead(index)) {
-    answerRead(s, read.id, read.key);
+    answerRead(s, read);
+    if (s.ended) return;
   }
 }
 
-/** Answers a read from the state as it is. */
-export function answerRead(s: MemberState, id: number, key: string): void {
-  const register = s.applied.get(key);
-  s.effects.answer({
-    type: "read",
-    id,
-    index: s.applied.index,
-    value: register?.value,
-    modIndex: register?.modIndex ?? 0,
-  });
+/** Answers a read from the state as it is, or begins to. */
+export function answerRead(s: MemberState, { id, request, deadline }: ReadyRead): void {
+  const { index, kv } = s.applied;
+  const { leases } = kv;
+  const { revision } = kv.store;
+  switch (request.type) {
+    case "read":
+      s.finishRead(s.reads.start(s.applied, id, request, deadline));
+      return;
+    case "leaseKeepAlive": {
+      if (cameTooLongAgo(s, deadline)) {
+        s.effects.answer({ type: "refused", id, error: ERR.timeout });
+        return;
+      }
+      const ttl = leases.renew(s.now, request.lease);
+      if (ttl === undefined) s.effects.answer({ type: "refused", id, error: ERR.notLeader });
+      else if (mustBeHeld(s, request.lease, ttl))
+        s.heldKeepAlives.push({ id, lease: request.lease, isOver: ttl === 0, deadline });
+      else s.effects.answer({ type: "leaseKept", id, index, revision, ttl });
+      return;
+    }
+    case "leaseTimeToLive": {
+      const info = leases.get(request.lease);
+      const ttl = info === undefined ? -1 : leases.remaining(s.now, request.lease);
+      if (ttl === undefined) {
+        s.effects.answer({ type: "refused", id, error: ERR.notLeader });
+        return;
+      }
+      const keys = request.keys && info !== undefined ? leases.keysOf(request.lease) : [];
+      const grantedTtl = info?.grantedTtl ?? 0;
+      s.effects.answer({ type: "leaseTtl", id, index, revision, ttl, grantedTtl, keys });
+      return;
+    }
+    case "leaseLeases":
+      s.effects.answer({ type: "leases", id, index, revision, leases: leases.ids() });
+      return;
+    default:
+      unreachable(request);
+  }
+}
+
+/**
+ * Its time is over and its revoke is on the way: "gone" is said when it is, as etcd does. Or a checkpoint says less
+ * than is promised here: that is to be taken back first.
+ */
+function mustBeHeld(s: MemberState, lease: bigint, ttl: number): boolean {
+  const { leases } = s.applied.kv;
+  return ttl === 0 ? leases.has(lease) : leases.isCheckpointed(lease);
+}
+
+/**
+ * Whether a keepalive waited so long that another leader may have been elected after its round and may give the lease
+ * less than is promised here. A new leader adds an election timeout to every lease; a tenth is for drifting clocks.
+ */
+export function cameTooLongAgo(s: MemberState, deadline: MonoMs): boolean {
+  const { electionTimeoutMs, requestTimeoutMs } = s.options;
+  return s.now - (deadline - requestTimeoutMs) > (electionTimeoutMs * 9) / 10;
 }

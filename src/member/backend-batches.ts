@@ -64,6 +64,11 @@ export class BackendBatches {
     this.#bytes += bytes + ENTRY_OVERHEAD_BYTES;
   }
 
+  /** Records were deleted that no entry asked for: they want a batch, too. */
+  noteDeleted(now: MonoMs): void {
+    this.#since ??= now;
+  }
+
   /** Whether a batch is to be issued now. */
   isDue(now: MonoMs): boolean {
     if (this.#inFlight !== undefined || this.#since === undefined) return false;
@@ -84,7 +89,7 @@ export class BackendBatches {
   /** Numbers a batch of everything applied up to `content.index` and counts it as in flight. */
   issue(content: Omit<BackendBatch, "seq">): BackendBatch {
     assert(this.#inFlight === undefined, "two backend batches in flight");
-    assert(content.index > this.#durableIndex, "backend batch goes back", {
+    assert(content.index >= this.#durableIndex, "backend batch goes back", {
       index: content.index,
       durable: this.#durableIndex,
     });

@@ -8,17 +8,23 @@
  * the disk.
  */
 
-import { AppliedState } from "../apply/index.ts";
-import { assert, fail, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
-import type { BackendState, MonoMs, Random, RecoveredLog } from "../env/index.ts";
+import { AppliedState, type KvStateOfMember } from "../apply/index.ts";
+import { assert, ERR, fail, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
+import type { BackendState, MonoMs, Random, RecordReader, RecoveredLog } from "../env/index.ts";
+import type { RequestId } from "../pb/index.ts";
 import { isMember, type Message, Raft, type SnapshotMeta } from "../raft/index.ts";
+import type { WatchHubApi } from "../watch/index.ts";
 import { answerReads, applyCommitted } from "./applying.ts";
+import { answerHeld, heldDue, leasesDue, manageLeases, maybePromote, noticeLeadership } from "./leases.ts";
 import { judgeRecovered, wrongInstance } from "./open.ts";
 import { validateOptions } from "./options.ts";
 import { publishIfDue, takeForwarded, takeRequest } from "./requests-in.ts";
-import { MemberState } from "./state.ts";
+import { appliedOptions, Changes, MemberState } from "./state.ts";
 import {
+  backendDone,
+  compactionDue,
   cutLog,
+  deleteCompacted,
   handOverIfDiskIsSlow,
   issueBackendBatch,
   issuePersistBatch,
@@ -35,6 +41,9 @@ import {
   takeSnapshot,
 } from "./transfers.ts";
 import type { Effects, MemberOptions, MemberStatus, Request } from "./types.ts";
+
+/** Units of catching up that watchers may do in one tick: about two milliseconds. */
+const WATCH_SLICE = 2_000;
 
 /** What is known of a member, for the handshake with it. */
 export interface PeerRecord {
@@ -55,10 +64,15 @@ export type Opened =
  *
  * @param recovered.log repaired and ready for appends
  * @param recovered.state of the directory that the log's newest snapshot record names
+ * @param recovered.below where its records are read from now on; undefined: they are kept in memory
  */
 export function openMember(
   options: MemberOptions,
-  recovered: { readonly log: RecoveredLog; readonly state: BackendState },
+  recovered: {
+    readonly log: RecoveredLog;
+    readonly state: BackendState;
+    readonly below?: RecordReader | undefined;
+  },
   deps: { readonly random: Random },
   now: MonoMs,
 ): Opened {
@@ -67,7 +81,8 @@ export function openMember(
   if (valid.type === "refused") return valid;
   const judged = judgeRecovered(log, state);
   if (judged.type === "refused") return judged;
-  const loaded = AppliedState.load(state);
+  const changes = new Changes();
+  const loaded = AppliedState.load(state, appliedOptions(options, changes, recovered.below));
   if (loaded.type === "refused") return loaded;
   const pinned = loaded.state.members.pinned(options.id);
   if (pinned !== 0n && pinned !== options.instance) {
@@ -87,7 +102,7 @@ export function openMember(
     judged.start,
     { random: deps.random, now },
   );
-  const start = { applied: loaded.state, stateDirectory: log.snapshot?.index ?? 0 };
+  const start = { applied: loaded.state, changes, stateDirectory: log.snapshot?.index ?? 0 };
   return { type: "ok", member: new Member(new MemberState(options, raft, start, deps, now)) };
 }
 
@@ -103,7 +118,12 @@ export class Member {
   /** Time passed. Due at `nextWake` at the latest; early calls do nothing. */
   tick(now: MonoMs): void {
     if (!this.#begin(now)) return;
-    this.#s.raft.tick(now);
+    const s = this.#s;
+    s.raft.tick(now);
+    deleteCompacted(s);
+    s.watch.tick(now, WATCH_SLICE);
+    const read = s.reads.step();
+    if (read !== undefined) s.finishRead(read);
     this.#settle();
   }
 
@@ -123,7 +143,7 @@ export class Member {
   /** A client's request. Exactly one answer with `id` comes, now or later; `id` is the driver's and never reused. */
   request(now: MonoMs, id: number, request: Request): void {
     if (!this.#begin(now)) {
-      this.#s.effects.answer({ type: "refused", id, reason: "stopped" });
+      this.#s.effects.answer({ type: "refused", id, error: ERR.stopped });
       return;
     }
     takeRequest(this.#s, id, request);
@@ -140,7 +160,7 @@ export class Member {
   /** The backend batch `seq` is durable. */
   backendDurable(now: MonoMs, seq: number): void {
     if (!this.#begin(now)) return;
-    this.#s.backend.durable(seq);
+    backendDone(this.#s, seq);
     this.#settle();
   }
 
@@ -166,9 +186,9 @@ export class Member {
   }
 
   /** The state that `installSnapshot` named is loaded. */
-  snapshotInstalled(now: MonoMs, state: BackendState): void {
+  snapshotInstalled(now: MonoMs, state: BackendState, below?: RecordReader): void {
     if (!this.#begin(now)) return;
-    installState(this.#s, state);
+    installState(this.#s, state, below);
     this.#settle();
   }
 
@@ -199,13 +219,17 @@ export class Member {
   nextWake(): MonoMs {
     const s = this.#s;
     if (s.ended) return Number.POSITIVE_INFINITY;
-    if (s.moreToApply) return s.now;
+    if (s.moreToApply || s.reads.size > 0) return s.now;
     return Math.min(
       s.raft.nextWake(),
       s.pending.nextDeadline(),
       s.install === undefined ? s.backend.nextDue() : Number.POSITIVE_INFINITY,
       s.streams.nextDeadline(),
       slowDiskAt(s),
+      leasesDue(s),
+      heldDue(s),
+      compactionDue(s),
+      s.watch.nextWake(s.now),
       s.stopping?.deadline ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -241,6 +265,22 @@ export class Member {
     return this.#s.applied.hash();
   }
 
+  /** The watch streams. They may be used between inputs; what they wait for asks for a tick (`nextWake`). */
+  get watch(): WatchHubApi {
+    return this.#s.watch;
+  }
+
+  /** Keys, leases and alarms as applied, for reading. */
+  get kv(): KvStateOfMember {
+    return this.#s.applied.kv;
+  }
+
+  /** Under which identity the write `id` was proposed, while it waits. For traces and tests. */
+  identityOf(id: number): RequestId | undefined {
+    const sequence = this.#s.pending.sequenceOf(id);
+    return sequence === undefined ? undefined : this.#s.requestIdOf(sequence);
+  }
+
   /** What the handshake with a peer judges by. */
   peerRecord(id: MemberId): PeerRecord {
     const { raft, applied } = this.#s;
@@ -257,6 +297,9 @@ export class Member {
     if (s.ended) return;
     s.raft.checkInvariants();
     s.applied.checkInvariants();
+    s.applied.kv.store.checkInvariants();
+    s.applied.kv.leases.checkInvariants();
+    s.watch.checkInvariants();
     s.pending.checkInvariants();
     s.streams.checkInvariants();
     s.backend.checkInvariants(s.applied.index);
@@ -296,8 +339,12 @@ export class Member {
     this.#noticeRole();
     applyCommitted(s);
     if (s.ended) return;
+    maybePromote(s);
     answerReads(s);
     s.effects.answerAll(s.pending.expire(s.now));
+    s.effects.answerAll(s.reads.expire(s.now));
+    manageLeases(s);
+    answerHeld(s);
     publishIfDue(s);
     handOverIfDiskIsSlow(s);
     this.#noticeRole();
@@ -315,6 +362,7 @@ export class Member {
     const leads = s.raft.role === "leader" ? s.raft.term : 0;
     if (leads === s.leadsTerm) return;
     s.leadsTerm = leads;
+    noticeLeadership(s);
     if (leads === 0) s.proposed.follow();
     else s.proposed.lead((index) => s.raft.entryAt(index), s.applied.index, s.raft.lastIndex);
   }
@@ -332,8 +380,11 @@ export class Member {
     // Not merely until it leads no more: the successor may need this member's vote, which waits for the disk.
     const isHandingOver =
       stopping.handOver === "started" && (s.raft.role === "leader" || s.raft.leader === NO_MEMBER);
-    if (s.now < stopping.deadline && (isHandingOver || s.pending.size > 0)) return;
-    s.effects.answerAll(s.pending.drain("stopped", "stopped"));
+    if (s.now < stopping.deadline && (isHandingOver || s.waiting > 0)) return;
+    s.effects.answerAll(s.pending.drain(ERR.stopped, ERR.stopped.message));
+    s.effects.answerAll(s.reads.drain(ERR.stopped));
+    for (const { id } of s.heldKeepAlives) s.effects.answer({ type: "refused", id, error: ERR.stopped });
+    s.heldKeepAlives = [];
     stopStreams(s);
     s.ended = true;
   }

@@ -1,4 +1,5 @@
 /** Defaults and bounds of a member's tunables. The simulator draws from inside the same bounds. */
+import { DEFAULT_QUOTA_BYTES, DEFAULT_REQUEST_LIMITS } from "../apply/index.ts";
 import { MAX_ID } from "../base/index.ts";
 import type { MemberOptions } from "./types.ts";
 
@@ -18,14 +19,23 @@ export const DEFAULT_OPTIONS: Omit<MemberOptions, "id" | "instance"> = {
   backendBatchEntries: 10_000,
   maxSnapshotStreams: 2,
   snapshotTimeoutMs: 300_000,
+  quotaBytes: DEFAULT_QUOTA_BYTES,
+  requestLimits: DEFAULT_REQUEST_LIMITS,
+  maxWatchBytes: 16 * 1024 * 1024,
+  watchFragmentBytes: 2 * 1024 * 1024,
+  watchProgressMs: 600_000,
+  leaseCheckpointMs: 300_000,
+  readSlice: 1_000,
+  compactionBatch: 1_000,
+  compactionPauseMs: 10,
 };
 
 type NumberOption = {
   [K in keyof MemberOptions]: MemberOptions[K] extends number ? K : never;
 }[keyof MemberOptions];
 
-/** Inclusive bounds. Times are whole milliseconds. */
-const BOUNDS: Readonly<Record<NumberOption, readonly [lo: number, hi: number]>> = {
+/** Inclusive bounds. Times are whole milliseconds. The quota may also be Infinity. */
+const BOUNDS: Readonly<Record<Exclude<NumberOption, "quotaBytes">, readonly [lo: number, hi: number]>> = {
   electionTimeoutMs: [10, 600_000],
   heartbeatMs: [1, 120_000],
   requestTimeoutMs: [1, 3_600_000],
@@ -39,9 +49,16 @@ const BOUNDS: Readonly<Record<NumberOption, readonly [lo: number, hi: number]>> 
   backendBatchEntries: [1, 1_000_000],
   maxSnapshotStreams: [1, 64],
   snapshotTimeoutMs: [1, 86_400_000],
+  maxWatchBytes: [1, 2 ** 32],
+  watchFragmentBytes: [1, 2 ** 32],
+  watchProgressMs: [100, 86_400_000],
+  leaseCheckpointMs: [1_000, 86_400_000],
+  readSlice: [1, 1_000_000],
+  compactionBatch: [1, 1_000_000],
+  compactionPauseMs: [0, 60_000],
 };
 
-const NUMBER_OPTIONS = Object.keys(BOUNDS) as NumberOption[];
+const NUMBER_OPTIONS = Object.keys(BOUNDS) as (keyof typeof BOUNDS)[];
 
 /** Checks every option by itself and those that depend on each other; the first fault is named with its values. */
 export function validateOptions(
@@ -59,6 +76,7 @@ export function validateOptions(
       return refused(`${name} ${value} is not a whole number in [${lo}, ${hi}]`);
     }
   }
+  if (!(options.quotaBytes > 0)) return refused(`quotaBytes ${options.quotaBytes} is not above 0`);
   if (options.readMode !== "quorum" && options.readMode !== "lease") {
     return refused(`readMode ${String(options.readMode)} is neither quorum nor lease`);
   }

@@ -5,7 +5,9 @@
  * A refusal is a promise that the request had and will have no effect, so everything that can refuse comes before the
  * proposal, and nothing after it does.
  */
-import { EMPTY_BYTES, hex, LIMITS, unreachable } from "../base/index.ts";
+import { isReadOnlyTxn, isSerializableTxn, requestProblem } from "../apply/index.ts";
+import { EMPTY_BYTES, ERR, hex, type KvError, LIMITS, unreachable } from "../base/index.ts";
+import { MAX_LEASE_TTL } from "../lease/index.ts";
 import {
   confChangeProblem,
   decodeEnvelope,
@@ -15,47 +17,60 @@ import {
   encodeEnvelope,
   type RequestId,
 } from "../pb/index.ts";
+import type { KvRequest, LeaseGrantRequest } from "../pb/kv.ts";
 import type { ConfChange, ProposedEntry, ProposeRequest, ProposeResult } from "../raft/index.ts";
 import { answerRead } from "./applying.ts";
+import type { ReadRequest } from "./requests.ts";
 import type { MemberState } from "./state.ts";
-import type { RefusedReason, Request } from "./types.ts";
-
-/** Largest key and value of a request together, in UTF-8 bytes; the envelope around them needs some room too. */
-export const MAX_REQUEST_BYTES = LIMITS.maxEntryBytes - 4096;
+import type { Request, WriteRequest } from "./types.ts";
 
 /** A learner may be promoted when it has this share of the leader's log, in percent (etcd: readyPercentThreshold). */
 const PROMOTE_PERCENT = 90;
-
-type Write = Extract<Request, { type: "put" | "cas" | "delete" }>;
+/** Most entries committed and not applied; beyond it writes are refused (etcd: maxGapBetweenApplyAndCommitIndex). */
+export const MAX_APPLY_LAG = 5_000;
 
 /** Takes a client's request. */
 export function takeRequest(s: MemberState, id: number, request: Request): void {
   if (s.stopping !== undefined) {
-    refuse(s, id, "stopped");
+    refuse(s, id, ERR.stopped);
     return;
   }
   switch (request.type) {
-    case "put":
-    case "cas":
-    case "delete":
-      write(s, id, request);
+    case "write":
+      // The log is for what changes something.
+      if (request.write.type === "txn") read(s, id, { type: "read", read: request.write });
+      else write(s, id, request.write);
       return;
-    case "get":
-      if (request.serializable) answerRead(s, id, request.key);
-      else readLinearizable(s, id, request.key);
+    case "read":
+      read(s, id, request);
+      return;
+    case "leaseKeepAlive":
+    case "leaseTimeToLive":
+      // Only the leader knows how long a lease has left.
+      if (s.leadsTerm === 0) refuse(s, id, ERR.notLeader);
+      else readLinearizable(s, id, request);
+      return;
+    case "leaseLeases":
+      readLinearizable(s, id, request);
+      return;
+    case "hashKv":
+      if (isFull(s)) refuse(s, id, ERR.tooManyRequests);
+      else s.finishRead(s.reads.start(s.applied, id, request, s.now + s.options.requestTimeoutMs));
       return;
     case "changeMembers":
       changeMembers(s, id, request.change);
       return;
-    case "transferLeader": {
-      const result = s.raft.transferLeadership(s.now, request.to);
-      if (result.type === "refused") refuse(s, id, result.reason);
-      else s.effects.answer({ type: "done", id, index: s.applied.index });
+    case "transferLeader":
+      transfer(s, id, request.to);
       return;
-    }
     default:
       unreachable(request);
   }
+}
+
+/** Proposes what nobody waits for: its outcome shows in the state, and what was lost is proposed again. */
+export function proposeOwn(s: MemberState, request: KvRequest): void {
+  proposeBody(s, { type: "kv", request });
 }
 
 /** Announces this member's data directory, when its record lacks it and there is somebody to tell. */
@@ -135,43 +150,49 @@ function judgeForwarded(
   return s.proposed.has(requestId) || s.applied.isSeen(requestId) ? undefined : requestId;
 }
 
-function write(s: MemberState, id: number, body: Write): void {
-  const reason = writeProblem(s, body);
-  if (reason !== undefined) {
-    refuse(s, id, reason);
+function write(s: MemberState, id: number, request: WriteRequest): void {
+  const problem = writeProblem(s, request);
+  if (problem !== undefined) {
+    refuse(s, id, problem);
     return;
   }
-  const proposed = proposeBody(s, body);
-  if (typeof proposed === "string") refuse(s, id, proposed);
+  const granted = request.type === "leaseGrant" ? effectiveGrant(s, request) : request;
+  const proposed = proposeBody(s, { type: "kv", request: granted });
+  if ("message" in proposed) refuse(s, id, proposed);
   else s.pending.addWrite(s.now, id, proposed.sequence);
 }
 
-function writeProblem(s: MemberState, body: Write): RefusedReason | undefined {
-  if (s.pending.isFull || s.backend.isFull) return "too many requests";
-  if (isLearner(s)) return "learner";
-  const texts = [body.key];
-  if (body.type !== "delete") texts.push(body.value);
-  if (body.type === "cas" && body.expect !== undefined) texts.push(body.expect);
-  let units = 0;
-  for (const text of texts) units += text.length;
-  // A UTF-16 unit is at most three bytes of UTF-8, so most requests need not be measured.
-  if (units * 3 > MAX_REQUEST_BYTES && utf8Bytes(texts) > MAX_REQUEST_BYTES) return "request is too large";
-  for (const text of texts) if (LONE_SURROGATE.test(text)) return "request is malformed";
-  return undefined;
+function writeProblem(s: MemberState, request: WriteRequest): KvError | undefined {
+  const invalid = requestProblem(request, s.options.requestLimits);
+  if (invalid !== undefined) return invalid;
+  if (request.type === "leaseGrant" && request.ttl > MAX_LEASE_TTL) return ERR.leaseTtlTooLarge;
+  if (isLearner(s)) return ERR.notSupportedForLearner;
+  const lag = s.raft.commit - s.applied.index;
+  return isFull(s) || s.backend.isFull || lag > MAX_APPLY_LAG ? ERR.tooManyRequests : undefined;
 }
 
-/** A string that has no UTF-8 form; encoding it would write another key or value than was asked for. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
+function isFull(s: MemberState): boolean {
+  return s.waiting >= s.options.maxPendingRequests;
+}
 
-function utf8Bytes(texts: readonly string[]): number {
-  const encoder = new TextEncoder();
-  let bytes = 0;
-  for (const text of texts) bytes += encoder.encode(text).length;
-  return bytes;
+/** What is granted: an ID that was not named is drawn, and a TTL below the minimum is raised to it. */
+function effectiveGrant(s: MemberState, request: LeaseGrantRequest): LeaseGrantRequest {
+  // A lease must outlive an election, or every change of the leader would end it (etcd: minTTL).
+  const minTtl = Math.ceil((s.options.electionTimeoutMs * 3) / 2 / 1000);
+  const id = request.id === 0n ? drawLease(s) : request.id;
+  return { type: "leaseGrant", id, ttl: Math.max(request.ttl, minTtl) };
+}
+
+/** A positive int63 that no lease has here. Should another member draw the same, the second grant is refused. */
+function drawLease(s: MemberState): bigint {
+  for (;;) {
+    const id = (BigInt(s.random.int(0, 2 ** 31)) << 32n) | BigInt(s.random.int(1, 2 ** 32));
+    if (!s.applied.kv.leases.has(id)) return id;
+  }
 }
 
 /** Appends the request here or sends it to the leader; returns its identity, or why it went nowhere. */
-function proposeBody(s: MemberState, body: EntryBody): RequestId | RefusedReason {
+function proposeBody(s: MemberState, body: EntryBody): RequestId | KvError {
   const requestId = s.nextRequestId();
   const data = encodeEnvelope({
     version: ENVELOPE_VERSION,
@@ -181,46 +202,63 @@ function proposeBody(s: MemberState, body: EntryBody): RequestId | RefusedReason
     guardRevision: 0,
     body,
   });
+  if (data.length > Math.min(s.options.requestLimits.maxRequestBytes, LIMITS.maxEntryBytes))
+    return ERR.requestTooLarge;
   if (s.raft.role !== "leader") {
-    return s.raft.forward(s.now, [{ type: "normal", data }]) ? requestId : "no leader";
+    return s.raft.forward(s.now, [{ type: "normal", data }]) ? requestId : ERR.noLeader;
   }
   const result = s.raft.propose(s.now, [{ type: "normal", data }]);
-  if (result.type === "dropped") return droppedReason(result.reason);
+  if (result.type === "dropped") return droppedError(result.reason);
   s.proposed.add(requestId);
   return requestId;
 }
 
-function readLinearizable(s: MemberState, id: number, key: string): void {
-  if (s.pending.isFull) refuse(s, id, "too many requests");
-  else if (isLearner(s)) refuse(s, id, "learner");
-  else s.raft.readIndex(s.now, s.pending.addRead(s.now, id, key));
+function read(s: MemberState, id: number, request: Extract<Request, { type: "read" }>): void {
+  const asked = request.read;
+  const problem = requestProblem(asked, s.options.requestLimits);
+  if (problem !== undefined) refuse(s, id, problem);
+  else if (asked.type === "txn" && !isReadOnlyTxn(asked)) write(s, id, asked);
+  else if (asked.type === "txn" ? isSerializableTxn(asked) : asked.serializable) {
+    if (isFull(s)) refuse(s, id, ERR.tooManyRequests);
+    else answerRead(s, { id, request, deadline: s.now + s.options.requestTimeoutMs });
+  } else readLinearizable(s, id, request);
+}
+
+function readLinearizable(s: MemberState, id: number, request: ReadRequest): void {
+  if (isFull(s)) refuse(s, id, ERR.tooManyRequests);
+  else if (isLearner(s)) refuse(s, id, ERR.notSupportedForLearner);
+  else s.raft.readIndex(s.now, s.pending.addRead(s.now, id, request));
+}
+
+function transfer(s: MemberState, id: number, to: bigint): void {
+  const result = s.raft.transferLeadership(s.now, to);
+  if (result.type === "started") s.effects.answer({ type: "changed", id, index: s.applied.index });
+  else refuse(s, id, result.reason === "not leader" ? ERR.notLeader : ERR.badLeaderTransferee);
 }
 
 function changeMembers(s: MemberState, id: number, change: ConfChange): void {
-  const reason = changeProblem(s, change);
-  if (reason !== undefined) {
-    refuse(s, id, reason);
+  const problem = changeProblem(s, change);
+  if (problem !== undefined) {
+    refuse(s, id, problem);
     return;
   }
   const isLeave = change.steps.length === 0 && change.leaseMs === undefined;
   const data = isLeave ? EMPTY_BYTES : encodeConfChange(change);
   const result = s.raft.proposeConfChange(s.now, change, data);
-  if (result.type === "dropped") refuse(s, id, droppedReason(result.reason));
+  if (result.type === "dropped") refuse(s, id, droppedError(result.reason));
   else s.pending.addConf(s.now, id, result.index, result.term);
 }
 
-function changeProblem(s: MemberState, change: ConfChange): RefusedReason | undefined {
-  if (s.raft.role !== "leader") return "not leader";
-  if (s.pending.isFull || s.backend.isFull) return "too many requests";
-  if (confChangeProblem(change) !== undefined) return "configuration change is invalid";
+function changeProblem(s: MemberState, change: ConfChange): KvError | undefined {
+  if (s.raft.role !== "leader") return ERR.notLeader;
+  if (isFull(s) || s.backend.isFull) return ERR.tooManyRequests;
+  if (confChangeProblem(change) !== undefined) return ERR.changeInvalid;
   for (const step of change.steps) {
     if (step.type === "remove") continue;
     // A removed ID never returns. What the applied records say is exact here: the core takes a change only when every
     // earlier one in its log is applied.
-    if (s.applied.members.isRemoved(step.id)) return "configuration change is invalid";
-    if (step.type === "addVoter" && isBehindLearner(s, step.id)) {
-      return "a member to be promoted is not caught up";
-    }
+    if (s.applied.members.isRemoved(step.id)) return ERR.changeInvalid;
+    if (step.type === "addVoter" && isBehindLearner(s, step.id)) return ERR.learnerNotReady;
   }
   return undefined;
 }
@@ -236,11 +274,24 @@ function isLearner(s: MemberState): boolean {
   return s.raft.conf.learners.includes(s.options.id);
 }
 
-function droppedReason(reason: Extract<ProposeResult, { type: "dropped" }>["reason"]): RefusedReason {
-  // While it hands over, a leader is as good as none; whoever follows will take the request.
-  return reason === "transferring" ? "no leader" : reason;
+function droppedError(reason: Extract<ProposeResult, { type: "dropped" }>["reason"]): KvError {
+  switch (reason) {
+    case "not leader":
+      return ERR.notLeader;
+    // While it hands over, a leader is as good as none; whoever follows will take the request.
+    case "transferring":
+      return ERR.noLeader;
+    case "too many requests":
+      return ERR.tooManyRequests;
+    case "a configuration change is pending":
+      return ERR.changePending;
+    case "configuration change is invalid":
+      return ERR.changeInvalid;
+    default:
+      return unreachable(reason);
+  }
 }
 
-function refuse(s: MemberState, id: number, reason: RefusedReason): void {
-  s.effects.answer({ type: "refused", id, reason });
+function refuse(s: MemberState, id: number, error: KvError): void {
+  s.effects.answer({ type: "refused", id, error });
 }

@@ -6,20 +6,20 @@
  * A write that left this member may sit in somebody's log, so whatever cuts its wait short is "unknown". A read has no
  * effect at all, so giving it up is a refusal.
  */
-import { fail, Heap } from "../base/index.ts";
+import { ERR, fail, Heap, type KvError } from "../base/index.ts";
 import type { MonoMs } from "../env/index.ts";
-import type { Answer, RefusedReason } from "./types.ts";
+import type { Answer, Request } from "./types.ts";
 
 interface PendingWrite {
   readonly id: number;
   readonly deadline: MonoMs;
 }
 
-interface PendingRead {
-  readonly id: number;
-  readonly key: string;
-  readonly deadline: MonoMs;
-}
+/** What is answered from the state once it is known to be new enough. */
+export type ReadRequest = Extract<
+  Request,
+  { type: "read" | "leaseKeepAlive" | "leaseTimeToLive" | "leaseLeases" }
+>;
 
 interface PendingConf {
   readonly id: number;
@@ -31,7 +31,8 @@ interface PendingConf {
 /** A read that may be answered now. */
 export interface ReadyRead {
   readonly id: number;
-  readonly key: string;
+  readonly request: ReadRequest;
+  readonly deadline: MonoMs;
 }
 
 interface ReadyAt {
@@ -46,7 +47,7 @@ export class PendingRequests {
   readonly #timeoutMs: number;
   // One timeout for all and `now` never goes back, so insertion order is deadline order in each of the maps.
   readonly #writes = new Map<number, PendingWrite>();
-  readonly #reads = new Map<number, PendingRead>();
+  readonly #reads = new Map<number, ReadyRead>();
   readonly #confs = new Map<number, PendingConf>();
   /** Reads whose index is known; a waiter that timed out meanwhile is still in here and skipped. */
   #ready = newReadyHeap();
@@ -71,6 +72,12 @@ export class PendingRequests {
     this.#writes.set(sequence, { id, deadline: now + this.#timeoutMs });
   }
 
+  /** Under which sequence the request `id` waits for its entry; undefined: it does not. For traces and tests. */
+  sequenceOf(id: number): number | undefined {
+    for (const [sequence, write] of this.#writes) if (write.id === id) return sequence;
+    return undefined;
+  }
+
   /** Ends the wait for `sequence` and returns the request's ID; undefined: nobody waits. */
   takeWrite(sequence: number): number | undefined {
     const write = this.#writes.get(sequence);
@@ -79,9 +86,9 @@ export class PendingRequests {
   }
 
   /** Waits for a read index; returns the waiter number to ask it by, never used twice. */
-  addRead(now: MonoMs, id: number, key: string): number {
+  addRead(now: MonoMs, id: number, request: ReadRequest): number {
     const waiter = ++this.#lastWaiter;
-    this.#reads.set(waiter, { id, key, deadline: now + this.#timeoutMs });
+    this.#reads.set(waiter, { id, request, deadline: now + this.#timeoutMs });
     return waiter;
   }
 
@@ -132,8 +139,8 @@ export class PendingRequests {
       this.#confs.delete(key);
       answers.push(
         conf.term === term
-          ? { type: "done", id: conf.id, index }
-          : { type: "refused", id: conf.id, reason: "not leader" },
+          ? { type: "changed", id: conf.id, index }
+          : { type: "refused", id: conf.id, error: ERR.notLeader },
       );
     }
     return answers;
@@ -161,12 +168,12 @@ export class PendingRequests {
   /** Gives up on what waited too long. */
   expire(now: MonoMs): readonly Answer[] {
     if (now < this.nextDeadline()) return NO_ANSWERS;
-    return this.#giveUp((deadline) => deadline <= now, "timed out", "timed out");
+    return this.#giveUp((deadline) => deadline <= now, ERR.timeout, ERR.timeout.message);
   }
 
   /** Gives up on everything, because the member ends. */
-  drain(reason: RefusedReason, unknownReason: string): Answer[] {
-    return this.#giveUp(() => true, reason, unknownReason);
+  drain(error: KvError, unknownReason: string): Answer[] {
+    return this.#giveUp(() => true, error, unknownReason);
   }
 
   /** When the first request times out; Infinity: none waits. */
@@ -204,7 +211,7 @@ export class PendingRequests {
     this.#ready = kept;
   }
 
-  #giveUp(isDue: (deadline: MonoMs) => boolean, reason: RefusedReason, unknownReason: string): Answer[] {
+  #giveUp(isDue: (deadline: MonoMs) => boolean, error: KvError, unknownReason: string): Answer[] {
     const answers: Answer[] = [];
     for (const waiting of [this.#writes, this.#confs]) {
       for (const [key, { id, deadline }] of waiting) {
@@ -216,7 +223,7 @@ export class PendingRequests {
     for (const [waiter, { id, deadline }] of this.#reads) {
       if (!isDue(deadline)) break;
       this.#reads.delete(waiter);
-      answers.push({ type: "refused", id, reason });
+      answers.push({ type: "refused", id, error });
     }
     return answers;
   }

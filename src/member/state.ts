@@ -3,15 +3,19 @@
  * (what is committed), `storage.ts` (what must be durable, and what may go), `transfers.ts` (snapshots both ways).
  * `member.ts` is the public class and says in which order they run.
  */
-import type { AppliedState } from "../apply/index.ts";
-import type { MonoMs, Random } from "../env/index.ts";
+import type { AppliedOptions, AppliedState, ChangeListener } from "../apply/index.ts";
+import { ERR } from "../base/index.ts";
+import type { MonoMs, Random, RecordReader } from "../env/index.ts";
+import type { ChangeSet } from "../mvcc/index.ts";
 import type { RequestId } from "../pb/index.ts";
 import { isMember, type Raft, type SnapshotMeta } from "../raft/index.ts";
+import { WatchHub } from "../watch/index.ts";
 import { BackendBatches } from "./backend-batches.ts";
 import { EffectsBuffer } from "./effects.ts";
 import { wrongInstance } from "./open.ts";
 import { ProposedRequests } from "./proposals.ts";
 import { Publisher } from "./publish.ts";
+import { PendingReads, type Read } from "./reads.ts";
 import { PendingRequests } from "./requests.ts";
 import { SnapshotStreams } from "./snapshots.ts";
 import type { MemberOptions } from "./types.ts";
@@ -25,15 +29,48 @@ export interface InFlightBatch {
   handedOver: boolean;
 }
 
+/** A keepalive of a lease whose revoke is on the way, or a checkpoint that is to be taken back. */
+export interface HeldKeepAlive {
+  readonly id: number;
+  readonly isOver: boolean;
+  readonly lease: bigint;
+  readonly deadline: MonoMs;
+}
+
 /** A snapshot that replaces the state: first its record becomes durable, then the driver loads it. */
 export interface Install {
   readonly meta: SnapshotMeta;
   stage: "record" | "loading";
 }
 
+/** Carries what apply changes to the watchers, whichever state is applied to. */
+export class Changes implements ChangeListener {
+  hub: WatchHub | undefined;
+
+  changed(set: ChangeSet): void {
+    this.hub?.notify(set);
+  }
+
+  compacted(revision: number): void {
+    this.hub?.compacted(revision);
+  }
+}
+
+/** How a state is loaded for this member. */
+export function appliedOptions(
+  options: MemberOptions,
+  changes: Changes,
+  below: RecordReader | undefined,
+): AppliedOptions {
+  const { quotaBytes, leaseCheckpointMs } = options;
+  const rest = { listener: changes, quotaBytes, leases: { checkpointIntervalMs: leaseCheckpointMs } };
+  return below === undefined ? rest : { ...rest, below };
+}
+
 export class MemberState {
   readonly options: MemberOptions;
   readonly raft: Raft;
+  readonly changes: Changes;
   /** Replaced as a whole when a snapshot is installed. */
   applied: AppliedState;
 
@@ -43,12 +80,24 @@ export class MemberState {
   readonly backend: BackendBatches;
   readonly streams: SnapshotStreams;
   readonly publisher: Publisher;
+  readonly watch: WatchHub;
+  /** Reads that are too large for one go. */
+  readonly reads: PendingReads;
+  /** Keepalives that wait for an entry about their lease. They count against the limit of requests. */
+  heldKeepAlives: HeldKeepAlive[] = [];
+  /** While it leads: once this is applied, so is everything that earlier leaders replicated about leases. */
+  promoteFrom = 0;
+  readonly random: Random;
 
   /** Time of the current input; never falls. */
   now: MonoMs;
   /** The term in which this member was seen leading when it was last looked at; 0: not leading. */
   leadsTerm = 0;
   batch: InFlightBatch | undefined;
+  /** The state that the backend batch in flight came from; a snapshot may have replaced it meanwhile. */
+  batchedFrom: AppliedState | undefined;
+  /** When the next part of what was compacted is deleted. */
+  compactAt: MonoMs = 0;
   lastBatchSeq = 0;
   install: Install | undefined;
   /** The driver's current state directory is `state-<this>`: the newest durable snapshot record's index, or 0. */
@@ -66,7 +115,7 @@ export class MemberState {
   constructor(
     options: MemberOptions,
     raft: Raft,
-    start: { readonly applied: AppliedState; readonly stateDirectory: number },
+    start: { readonly applied: AppliedState; readonly changes: Changes; readonly stateDirectory: number },
     deps: { readonly random: Random },
     now: MonoMs,
   ) {
@@ -81,13 +130,35 @@ export class MemberState {
     );
     this.streams = new SnapshotStreams(options.maxSnapshotStreams, options.snapshotTimeoutMs);
     this.publisher = new Publisher(options.electionTimeoutMs);
+    this.reads = new PendingReads(options.readSlice);
+    this.random = deps.random;
+    this.changes = start.changes;
+    this.watch = new WatchHub(
+      {
+        maxQueuedBytes: options.maxWatchBytes,
+        fragmentBytes: options.watchFragmentBytes,
+        progressIntervalMs: options.watchProgressMs,
+      },
+      { store: start.applied.kv.store, random: deps.random },
+    );
+    this.changes.hub = this.watch;
     this.#requestInstance = requestInstance(options.instance, deps.random);
     this.now = now;
+  }
+
+  /** Number of requests that wait for their answer. */
+  get waiting(): number {
+    return this.pending.size + this.reads.size + this.heldKeepAlives.length;
   }
 
   /** A new request identity. One that is not used leaves a gap, which costs nothing. */
   nextRequestId(): RequestId {
     return { instance: this.#requestInstance, sequence: ++this.#lastSequence };
+  }
+
+  /** Identity of this process's request `sequence`. */
+  requestIdOf(sequence: number): RequestId {
+    return { instance: this.#requestInstance, sequence };
   }
 
   /** Whether this process took the request. */
@@ -105,9 +176,25 @@ export class MemberState {
     return isMember(this.raft.conf, this.options.id);
   }
 
+  /** Hands out how a read came out. */
+  finishRead(read: Read): void {
+    if (read.type === "later") return;
+    if (read.type !== "fatal") {
+      this.effects.answer(read);
+      return;
+    }
+    // Nobody waits under its ID any more, so `fail` would not answer it.
+    this.effects.answer({ type: "refused", id: read.id, error: ERR.stopped });
+    this.fail(read.reason);
+  }
+
   /** The member cannot go on. Nothing leaves it any more but the reason and what its clients must be told. */
   fail(reason: string): void {
-    this.effects.answerAll(this.pending.drain("stopped", reason));
+    this.effects.answerAll(this.pending.drain(ERR.stopped, reason));
+    this.effects.answerAll(this.reads.drain(ERR.stopped));
+    for (const { id } of this.heldKeepAlives)
+      this.effects.answer({ type: "refused", id, error: ERR.stopped });
+    this.heldKeepAlives = [];
     this.effects.fail(reason);
     this.ended = true;
   }

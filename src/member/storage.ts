@@ -63,6 +63,7 @@ export function slowDiskAt(s: MemberState): number {
 export function issueBackendBatch(s: MemberState): void {
   if (s.install !== undefined || !s.backend.isDue(s.now)) return;
   const { puts, deletes } = s.applied.takeChanges();
+  s.batchedFrom = s.applied;
   s.effects.backend = s.backend.issue({
     index: s.applied.index,
     term: s.applied.term,
@@ -70,6 +71,30 @@ export function issueBackendBatch(s: MemberState): void {
     puts,
     deletes,
   });
+}
+
+/** The backend batch in flight is durable. */
+export function backendDone(s: MemberState, seq: number): void {
+  s.backend.durable(seq);
+  // A snapshot that was installed meanwhile brought a state of its own, which knows nothing of this batch.
+  if (s.batchedFrom === s.applied) s.applied.batchDurable();
+  s.batchedFrom = undefined;
+}
+
+/** Deletes a part of what was compacted. It changes no answer, so every member does it in its own time. */
+export function deleteCompacted(s: MemberState): void {
+  if (s.now < compactionDue(s)) return;
+  s.applied.kv.store.compactionStep(s.options.compactionBatch);
+  s.backend.noteDeleted(s.now);
+  s.compactAt = s.now + s.options.compactionPauseMs;
+}
+
+/** When the next part is due; Infinity: nothing is, or not before the backend has caught up. */
+export function compactionDue(s: MemberState): number {
+  if (s.install !== undefined || s.backend.isFull || !s.applied.kv.store.compactionPending) {
+    return Number.POSITIVE_INFINITY;
+  }
+  return s.compactAt;
 }
 
 /**

@@ -11,9 +11,10 @@
 
 import { AppliedState } from "../apply/index.ts";
 import { fail, type MemberId } from "../base/index.ts";
-import type { BackendState } from "../env/index.ts";
+import type { BackendState, RecordReader } from "../env/index.ts";
 import { isMember, type SnapshotMeta } from "../raft/index.ts";
-import type { MemberState } from "./state.ts";
+import { noticeLeadership } from "./leases.ts";
+import { appliedOptions, type MemberState } from "./state.ts";
 
 /** A snapshot whose complete directory is durable here. */
 export interface ReceivedSnapshot {
@@ -72,7 +73,7 @@ export function takeSnapshot(s: MemberState, snapshot: ReceivedSnapshot): void {
 }
 
 /** The driver loaded the state that the snapshot record names. */
-export function installState(s: MemberState, state: BackendState): void {
+export function installState(s: MemberState, state: BackendState, below: RecordReader | undefined): void {
   const install = s.install;
   if (install?.stage !== "loading") fail("a state was loaded that nobody waits for", { index: state.index });
   const { meta } = install;
@@ -84,13 +85,17 @@ export function installState(s: MemberState, state: BackendState): void {
     );
     return;
   }
-  const loaded = AppliedState.load(state);
+  const loaded = AppliedState.load(state, appliedOptions(s.options, s.changes, below));
   if (loaded.type === "refused") {
     s.fail(`the state of snapshot ${meta.index} cannot be used: ${loaded.reason}`);
     return;
   }
   s.install = undefined;
   s.applied = loaded.state;
+  const { store } = loaded.state.kv;
+  s.watch.restored(store.revision, store.compactRevision, store);
+  s.reads.restart(loaded.state);
+  noticeLeadership(s);
   s.raft.snapshotInstalled(s.now, meta.index);
   s.backend.restart(meta.index);
   s.effects.releaseLog = meta.index;

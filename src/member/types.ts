@@ -5,67 +5,79 @@
  * Every input carries `now`, the member's monotonic clock *sampled after the input's bytes were read*. After every
  * input the driver takes the effects and carries them out.
  */
-import type { InstanceId, MemberId } from "../base/index.ts";
+import type { RequestLimits } from "../apply/index.ts";
+import type { InstanceId, KvError, MemberId } from "../base/index.ts";
 import type { BackendBatch, MonoMs, PersistBatch } from "../env/index.ts";
+import type { KvRequest, KvResponse, LeaseCheckpointRequest, RangeRequest, TxnRequest } from "../pb/kv.ts";
 import type { ConfChange, ConfState, Message, ProgressState, Role, SnapshotMeta } from "../raft/types.ts";
 
-/** A client's request. Keys and values are opaque. Replaced by etcd's requests with the real state machine. */
+/** A client's request. Watches are not requests: they are streams (`Member.watch`). */
 export type Request =
-  | { readonly type: "put"; readonly key: string; readonly value: string }
-  /** Writes if the key's value is `expect` (undefined: if it is absent). */
-  | {
-      readonly type: "cas";
-      readonly key: string;
-      readonly expect: string | undefined;
-      readonly value: string;
-    }
-  | { readonly type: "delete"; readonly key: string }
-  /** `serializable`: from this member's state as it is; otherwise linearizable. */
-  | { readonly type: "get"; readonly key: string; readonly serializable: boolean }
+  | { readonly type: "write"; readonly write: WriteRequest }
+  /** Linearizable, unless the range, or every range of the txn, is serializable. The txn only reads. */
+  | { readonly type: "read"; readonly read: RangeRequest | TxnRequest }
+  /** Answered by the leader only, others say `not leader`. */
+  | { readonly type: "leaseKeepAlive"; readonly lease: bigint }
+  | { readonly type: "leaseTimeToLive"; readonly lease: bigint; readonly keys: boolean }
+  | { readonly type: "leaseLeases" }
+  /** The hash of what is kept up to a revision; 0: the newest. From this member's state as it is. */
+  | { readonly type: "hashKv"; readonly revision: number }
   | { readonly type: "changeMembers"; readonly change: ConfChange }
   /** `to`: NO_MEMBER lets the leader choose. */
   | { readonly type: "transferLeader"; readonly to: MemberId };
 
+/** What a client may ask to be written. A lease grant may name ID 0n (the member chooses) and any TTL. */
+export type WriteRequest = Exclude<KvRequest, LeaseCheckpointRequest>;
+
 export type Answer =
-  /**
-   * Applied at log position `index`. `previous`: the value before. `done: false`: the comparison failed and nothing
-   * was changed.
-   */
+  /** `index`: the entry that was applied, or the applied index at which was read. `revision`: for the header. */
   | {
-      readonly type: "written";
+      readonly type: "done";
       readonly id: number;
       readonly index: number;
-      readonly done: boolean;
-      readonly previous: string | undefined;
+      readonly revision: number;
+      readonly response: KvResponse;
     }
-  /** `index`: the applied index at which was read; `modIndex`: the entry that wrote the value, 0 when absent. */
+  /** `ttl`: seconds that the lease has again; 0: there is no such lease. */
   | {
-      readonly type: "read";
+      readonly type: "leaseKept";
       readonly id: number;
       readonly index: number;
-      readonly value: string | undefined;
-      readonly modIndex: number;
+      readonly revision: number;
+      readonly ttl: number;
+    }
+  /** `ttl`: seconds left; -1: there is no such lease. */
+  | {
+      readonly type: "leaseTtl";
+      readonly id: number;
+      readonly index: number;
+      readonly revision: number;
+      readonly ttl: number;
+      readonly grantedTtl: number;
+      readonly keys: readonly Uint8Array[];
+    }
+  /** In order of ID. */
+  | {
+      readonly type: "leases";
+      readonly id: number;
+      readonly index: number;
+      readonly revision: number;
+      readonly leases: readonly bigint[];
+    }
+  | {
+      readonly type: "hash";
+      readonly id: number;
+      readonly revision: number;
+      readonly hash: number;
+      readonly compactRevision: number;
+      readonly hashRevision: number;
     }
   /** The configuration change was applied at `index`, or the transfer was started. */
-  | { readonly type: "done"; readonly id: number; readonly index: number }
+  | { readonly type: "changed"; readonly id: number; readonly index: number }
   /** Definite: it had and will have no effect. */
-  | { readonly type: "refused"; readonly id: number; readonly reason: RefusedReason }
+  | { readonly type: "refused"; readonly id: number; readonly error: KvError }
   /** The request may still take effect, or may have taken it. */
   | { readonly type: "unknown"; readonly id: number; readonly reason: string };
-
-export type RefusedReason =
-  | "no leader"
-  | "not leader"
-  | "too many requests"
-  | "stopped"
-  | "request is too large"
-  | "request is malformed"
-  | "bad transferee"
-  | "learner"
-  | "timed out"
-  | "a configuration change is pending"
-  | "configuration change is invalid"
-  | "a member to be promoted is not caught up";
 
 /** Begin sending the state to a peer. The driver opens a view of the backend and reports `snapshotOpened`. */
 export interface SnapshotSend {
@@ -159,4 +171,21 @@ export interface MemberOptions {
   readonly maxSnapshotStreams: number;
   /** A stream that takes longer than this is given up, ms. */
   readonly snapshotTimeoutMs: number;
+  /** Bound of the replicated logical bytes; Infinity: none. It must be the same on all members. */
+  readonly quotaBytes: number;
+  /** Most operations of a txn, and most encoded bytes of a request. */
+  readonly requestLimits: RequestLimits;
+  /** Most bytes of events that wait in one watch stream. */
+  readonly maxWatchBytes: number;
+  /** Watch responses from this size on are split where the client asked for it (etcd: largest request and 512 KiB). */
+  readonly watchFragmentBytes: number;
+  /** Watchers that ask for it hear of the revision this often when nothing happens, ms. */
+  readonly watchProgressMs: number;
+  /** Remaining times of leases are replicated this often, ms. */
+  readonly leaseCheckpointMs: number;
+  /** Units of a large read (a key, 4 KiB of value) that are done in one go: well below 5 ms. */
+  readonly readSlice: number;
+  /** Compacted revisions that are deleted in one go, and the pause between two, ms (etcd: --compaction-batch-limit). */
+  readonly compactionBatch: number;
+  readonly compactionPauseMs: number;
 }

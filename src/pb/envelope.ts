@@ -22,25 +22,13 @@ import {
   refuseSecond,
   skipField,
 } from "./wire-read.ts";
-import {
-  begin,
-  finishLogged,
-  open,
-  putId,
-  putPresentText,
-  putText,
-  putUint,
-  type Writer,
-} from "./wire-write.ts";
+import { begin, finishLogged, open, putId, putText, putUint, type Writer } from "./wire-write.ts";
 
 const WHAT = "entry envelope";
 const NO_REQUEST: RequestId = { instance: 0n, sequence: 0 };
 
 /** Number of the body's field in EntryEnvelope (raft.proto). */
-const BODY_FIELD = { put: 6, cas: 7, delete: 8, publish: 9, kv: 10 } as const satisfies Record<
-  EntryBody["type"],
-  number
->;
+const BODY_FIELD = { publish: 9, kv: 10 } as const satisfies Record<EntryBody["type"], number>;
 
 /**
  * The bytes may share their ArrayBuffer with those of entries made just before and after.
@@ -70,18 +58,6 @@ export function encodeEnvelope(envelope: EntryEnvelope): Uint8Array {
 
 function writeBody(w: Writer, body: EntryBody): void {
   switch (body.type) {
-    case "put":
-      putText(w, 1, body.key);
-      putText(w, 2, body.value);
-      return;
-    case "cas":
-      putText(w, 1, body.key);
-      if (body.expect !== undefined) putPresentText(w, 2, body.expect);
-      putText(w, 3, body.value);
-      return;
-    case "delete":
-      putText(w, 1, body.key);
-      return;
     case "kv":
       writeKvEntry(w, body.request);
       return;
@@ -134,14 +110,11 @@ function readEnvelope(r: Reader): EntryEnvelope {
       case 5:
         guardRevision = readUint(r, tag, "guardRevision");
         break;
-      case BODY_FIELD.put:
-      case BODY_FIELD.cas:
-      case BODY_FIELD.delete:
       case BODY_FIELD.publish:
       case BODY_FIELD.kv: {
         refuseSecond(body !== undefined, "body");
         const outer = enter(r, tag, "body");
-        body = readBody(r, field);
+        body = field === BODY_FIELD.kv ? { type: "kv", request: readKvEntry(r) } : readPublish(r);
         leave(r, outer);
         break;
       }
@@ -164,27 +137,6 @@ function readRequestId(r: Reader): RequestId {
     else skipField(r, tag);
   }
   return { instance, sequence };
-}
-
-function readBody(r: Reader, field: number): EntryBody {
-  if (field === BODY_FIELD.kv) return { type: "kv", request: readKvEntry(r) };
-  if (field === BODY_FIELD.publish) return readPublish(r);
-  let key = "";
-  let expect: string | undefined;
-  let value = "";
-  const valueField = field === BODY_FIELD.put ? 2 : field === BODY_FIELD.cas ? 3 : undefined;
-  const expectField = field === BODY_FIELD.cas ? 2 : undefined;
-  while (r.pos < r.len) {
-    const tag = r.tag();
-    const part = tag >>> 3;
-    if (part === 1) key = readText(r, tag, "key");
-    else if (part === valueField) value = readText(r, tag, "value");
-    else if (part === expectField) expect = readText(r, tag, "expect");
-    else skipField(r, tag);
-  }
-  if (field === BODY_FIELD.put) return { type: "put", key, value };
-  if (field === BODY_FIELD.cas) return { type: "cas", key, expect, value };
-  return { type: "delete", key };
 }
 
 function readPublish(r: Reader): EntryBody {
@@ -222,16 +174,6 @@ function requestIdProblem({ instance, sequence }: RequestId): string | undefined
 
 function bodyProblem(body: EntryBody): string | undefined {
   switch (body.type) {
-    case "put":
-      return textProblem("key", body.key) ?? textProblem("value", body.value);
-    case "cas":
-      return (
-        textProblem("key", body.key) ??
-        textProblem("expect", body.expect ?? "") ??
-        textProblem("value", body.value)
-      );
-    case "delete":
-      return textProblem("key", body.key);
     case "kv":
       return kvRequestProblem(body.request);
     case "publish":

@@ -33,14 +33,6 @@ export interface EntryEnvelope {
 }
 
 export type EntryBody =
-  | { readonly type: "put"; readonly key: string; readonly value: string }
-  | {
-      readonly type: "cas";
-      readonly key: string;
-      readonly expect: string | undefined;
-      readonly value: string;
-    }
-  | { readonly type: "delete"; readonly key: string }
   /** A request of etcd's API. Its bytes may be views of the entry's data. */
   | { readonly type: "kv"; readonly request: KvRequest }
   /** A member announces its data directory's instance; the first one pins it (DESIGN §5). */

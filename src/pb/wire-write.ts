@@ -177,12 +177,7 @@ export function putWord(w: Writer, field: number, value: number): void {
 
 /** Writes a string; the empty one is left out. */
 export function putText(w: Writer, field: number, text: string): void {
-  if (text !== "") putPresentText(w, field, text);
-}
-
-/** Writes a string even if it is empty. */
-export function putPresentText(w: Writer, field: number, text: string): void {
-  w.uint32((field << 3) | LENGTH_DELIMITED).string(text);
+  if (text !== "") w.uint32((field << 3) | LENGTH_DELIMITED).string(text);
 }
 
 /** Writes bytes; none are left out. */

@@ -4,7 +4,14 @@
  * messages, crash members. Every message and snapshot frame passes its codec, so no object is shared.
  */
 import { AssertionError } from "../../src/base/index.ts";
-import type { BackendBatch, BackendState, PersistBatch, Random, RecoveredLog } from "../../src/env/index.ts";
+import type {
+  BackendBatch,
+  BackendState,
+  PersistBatch,
+  Random,
+  RecordReader,
+  RecoveredLog,
+} from "../../src/env/index.ts";
 import {
   type Answer,
   bootstrapLog,
@@ -58,6 +65,12 @@ export class Disk {
     return state;
   }
 
+  /** Reads records of the directory that is in use now, also when it is no longer. */
+  reader(): RecordReader {
+    const directory = this.log.snapshot?.index ?? 0;
+    return { get: (name) => this.directories.get(directory)?.records.get(name) };
+  }
+
   /** Makes a batch durable: snapshot record, entries, hard state. */
   persist(batch: PersistBatch): void {
     let { hardState, snapshot, base, entries } = this.log;
@@ -106,6 +119,8 @@ export interface Node {
   readonly disk: Disk;
   /** undefined while it is down. */
   member: Member | undefined;
+  /** True: it reads records from its disk, as with a real backend; else it keeps them in memory. */
+  readonly readsDisk: boolean;
   /** True: persist batches stay on their way until `flush`. */
   holdLog: boolean;
   holdBackend: boolean;
@@ -139,7 +154,10 @@ export class Cluster {
   }
 
   /** Starts a cluster of these members from one first entry. */
-  static start(ids: readonly bigint[], options: Partial<MemberOptions> & { leaseMs?: number } = {}): Cluster {
+  static start(
+    ids: readonly bigint[],
+    options: Partial<MemberOptions> & { leaseMs?: number; readsDisk?: boolean } = {},
+  ): Cluster {
     const cluster = new Cluster();
     const { leaseMs, ...rest } = options;
     for (const id of ids) cluster.add(id, rest, bootstrapLog({ voters: ids, leaseMs: leaseMs ?? 0 }).log);
@@ -147,10 +165,15 @@ export class Cluster {
   }
 
   /** Adds and starts a member, one that joins unless a log is given. */
-  add(id: bigint, options: Partial<MemberOptions> = {}, log: RecoveredLog = emptyLog()): Node {
+  add(
+    id: bigint,
+    { readsDisk = false, ...options }: Partial<MemberOptions> & { readsDisk?: boolean } = {},
+    log: RecoveredLog = emptyLog(),
+  ): Node {
     const node: Node = {
       id,
       options: { ...DEFAULT_OPTIONS, id, instance: id * 100n + 7n, ...options },
+      readsDisk,
       disk: new Disk(log),
       member: undefined,
       holdLog: false,
@@ -171,7 +194,8 @@ export class Cluster {
   }
 
   open(node: Node): void {
-    const recovered = { log: node.disk.log, state: node.disk.state };
+    const below = node.readsDisk ? node.disk.reader() : undefined;
+    const recovered = { log: node.disk.log, state: node.disk.state, below };
     const opened = openMember(node.options, recovered, { random: seeded(this.#seed++ * 7919) }, this.now);
     if (opened.type === "refused") throw new AssertionError(opened.reason, {});
     node.member = opened.member;
@@ -281,6 +305,15 @@ export class Cluster {
     this.passes = () => true;
   }
 
+  /** Sends a request and waits for its answer. */
+  ask(id: bigint, request: Request, ms = 5_000): Answer {
+    const number = this.request(id, request);
+    this.until(() => this.answer(id, number) !== undefined, ms);
+    const answer = this.answer(id, number);
+    if (answer === undefined) throw new AssertionError("no answer", { number });
+    return answer;
+  }
+
   /** The held log batch becomes durable. */
   flush(node: Node): void {
     node.holdLog = false;
@@ -360,7 +393,7 @@ export class Cluster {
     let moved = false;
     if (effects.installSnapshot !== undefined) {
       node.installed.push(effects.installSnapshot.index);
-      member.snapshotInstalled(this.now, disk.state);
+      member.snapshotInstalled(this.now, disk.state, node.readsDisk ? disk.reader() : undefined);
       moved = true;
     }
     if (effects.backend !== undefined) {

@@ -318,6 +318,30 @@ describe("checkpoints", () => {
     expect(lessor.remaining(now, 1n)).toBeGreaterThanOrEqual(3600 - Math.floor(now / 1000));
   });
 
+  it("a lease counts as checkpointed from the hand-out of a checkpoint until the newest one is taken back", () => {
+    const { lessor } = make({ checkpointIntervalMs: 5_000 });
+    lessor.grant(1n, 30);
+    lessor.promote(0, 0);
+    expect(lessor.isCheckpointed(1n)).toBe(false);
+    const first = lessor.takeCheckpoints(5_000, 10);
+    expect(first).toEqual([{ id: 1n, remainingTtl: 25 }]);
+    // On its way, not applied: the next leader may go by it all the same.
+    expect(lessor.isCheckpointed(1n)).toBe(true);
+    expect(lessor.renew(6_000, 1n)).toBe(30);
+    const back = lessor.takeCheckpoints(6_000, 10);
+    expect(back).toEqual([{ id: 1n, remainingTtl: 0 }]);
+    const second = lessor.takeCheckpoints(11_000, 10);
+    expect(second).toEqual([{ id: 1n, remainingTtl: 25 }]);
+    lessor.checkpoint(first);
+    lessor.checkpoint(back);
+    // The second was handed out behind what took the first one back.
+    expect(lessor.isCheckpointed(1n)).toBe(true);
+    lessor.checkpoint(second);
+    expect(lessor.renew(12_000, 1n)).toBe(30);
+    lessor.checkpoint(lessor.takeCheckpoints(12_000, 10));
+    expect(lessor.isCheckpointed(1n)).toBe(false);
+  });
+
   it("a renewal takes a checkpoint back, once", () => {
     const { lessor, records } = make();
     lessor.grant(1n, 1000);

@@ -1,8 +1,10 @@
 // Goal: membership changes, identities and hand-over at the member's level. Method: the in-memory harness; members
 // join, are promoted and removed, come back with another data directory, stall and stop.
 import { describe, expect, it } from "vitest";
+import { ERR } from "../../../src/base/index.ts";
 import type { ConfChangeStep } from "../../../src/raft/index.ts";
 import { Cluster } from "../../support/member-harness.ts";
+import { get, getLocal, kvsOf, put, valueRead } from "../../support/member-requests.ts";
 
 const IDS = [1n, 2n, 3n];
 
@@ -14,29 +16,26 @@ describe("membership", () => {
   it("adds a learner, promotes it, removes another", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
-    cluster.request(leader, { type: "put", key: "a", value: "1" });
+    cluster.request(leader, put("a", "1"));
     cluster.add(4n);
     const added = change(cluster, leader, [{ type: "addLearner", id: 4n }]);
     cluster.advance(500);
-    expect(cluster.answer(leader, added)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, added)).toMatchObject({ type: "changed" });
     expect(cluster.member(4n).status()).toMatchObject({ conf: { learners: [4n] } });
-    const rows = [
-      { type: "put", key: "a", value: "2" },
-      { type: "get", key: "a", serializable: false },
-    ] as const;
+    const rows = [put("a", "2"), get("a")] as const;
     for (const request of rows) {
       const id = cluster.request(4n, request);
-      expect(cluster.answer(4n, id)).toMatchObject({ type: "refused", reason: "learner" });
+      expect(cluster.answer(4n, id)).toMatchObject({ type: "refused", error: ERR.notSupportedForLearner });
     }
-    const local = cluster.request(4n, { type: "get", key: "a", serializable: true });
-    expect(cluster.answer(4n, local)).toMatchObject({ type: "read", value: "1" });
+    const local = cluster.request(4n, getLocal("a"));
+    expect(valueRead(cluster.answer(4n, local))).toBe("1");
     const promoted = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
     cluster.advance(500);
-    expect(cluster.answer(leader, promoted)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, promoted)).toMatchObject({ type: "changed" });
     const gone = cluster.other(leader, 4n);
     const removed = change(cluster, leader, [{ type: "remove", id: gone }]);
     cluster.advance(500);
-    expect(cluster.answer(leader, removed)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, removed)).toMatchObject({ type: "changed" });
     const { conf } = cluster.member(4n).status();
     expect([conf.voters.length, conf.voters.includes(gone), conf.learners]).toEqual([3, false, []]);
     expect(cluster.member(4n).peerRecord(gone)).toEqual({ known: false, removed: true, pinnedInstance: 0n });
@@ -44,25 +43,25 @@ describe("membership", () => {
     const back = change(cluster, leader, [{ type: "addLearner", id: gone }]);
     expect(cluster.answer(leader, back)).toMatchObject({
       type: "refused",
-      reason: "configuration change is invalid",
+      error: ERR.changeInvalid,
     });
   });
 
   it("promotes nobody who is not caught up", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
-    for (let i = 0; i < 30; i++) cluster.request(leader, { type: "put", key: "a", value: String(i) });
+    for (let i = 0; i < 30; i++) cluster.request(leader, put("a", String(i)));
     change(cluster, leader, [{ type: "addLearner", id: 4n }]);
     cluster.advance(500);
     const early = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
     expect(cluster.answer(leader, early)).toMatchObject({
       type: "refused",
-      reason: "a member to be promoted is not caught up",
+      error: ERR.learnerNotReady,
     });
     cluster.add(4n);
     cluster.advance(1_000);
     const late = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
-    expect(cluster.answer(leader, late)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, late)).toMatchObject({ type: "changed" });
   });
 
   it("leaves a joint configuration by itself", () => {
@@ -82,7 +81,7 @@ describe("membership", () => {
       true,
     );
     cluster.advance(2_000);
-    expect(cluster.answer(leader, id)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, id)).toMatchObject({ type: "changed" });
     const { conf } = cluster.member(5n).status();
     expect(conf.votersOutgoing).toEqual([]);
     expect(conf.voters).toEqual([1n, 2n, 3n, 4n, 5n].filter((voter) => voter !== out));
@@ -94,7 +93,7 @@ describe("membership", () => {
     const leader = cluster.elect();
     const id = change(cluster, leader, [{ type: "remove", id: leader }]);
     cluster.until(() => ![0n, leader].includes(cluster.leader()));
-    expect(cluster.answer(leader, id)).toMatchObject({ type: "done" });
+    expect(cluster.answer(leader, id)).toMatchObject({ type: "changed" });
     expect(cluster.member(cluster.leader()).status().conf.voters).not.toContain(leader);
   });
 
@@ -125,11 +124,11 @@ describe("membership", () => {
     const id = cluster.request(leader, { type: "changeMembers", change: invalidChange });
     expect(cluster.answer(leader, id)).toMatchObject({
       type: "refused",
-      reason: "configuration change is invalid",
+      error: ERR.changeInvalid,
     });
     const follower = cluster.other(leader);
     const there = cluster.request(follower, { type: "changeMembers", change: invalidChange });
-    expect(cluster.answer(follower, there)).toMatchObject({ type: "refused", reason: "not leader" });
+    expect(cluster.answer(follower, there)).toMatchObject({ type: "refused", error: ERR.notLeader });
   });
 });
 
@@ -192,8 +191,8 @@ describe("identity", () => {
     expect(wiped.fatal).toMatch(/is pinned to data directory .* it lost its data or a copy of it runs/);
     expect(wiped.fatal).toContain(`kvctl member remove ${victim}`);
     expect(cluster.member(victim).isEnded).toBe(true);
-    const id = cluster.request(victim, { type: "get", key: "a", serializable: true });
-    expect(cluster.answer(victim, id)).toMatchObject({ type: "refused", reason: "stopped" });
+    const id = cluster.request(victim, getLocal("a"));
+    expect(cluster.answer(victim, id)).toMatchObject({ type: "refused", error: ERR.stopped });
     expect(cluster.member(victim).nextWake()).toBe(Number.POSITIVE_INFINITY);
   });
 });
@@ -205,7 +204,7 @@ describe("hand-over", () => {
     cluster.advance(1_000);
     const node = cluster.node(leader);
     node.holdLog = true;
-    cluster.request(leader, { type: "put", key: "a", value: "1" });
+    cluster.request(leader, put("a", "1"));
     cluster.sent.length = 0;
     cluster.advance(499);
     expect(cluster.sent.some((m) => m.type === "timeoutNow")).toBe(false);
@@ -226,7 +225,7 @@ describe("hand-over", () => {
     for (const attempts of [1, 2]) {
       node.holdLog = true;
       cluster.advance(2_000);
-      cluster.request(leader, { type: "put", key: "a", value: "1" });
+      cluster.request(leader, put("a", "1"));
       cluster.advance(5_000);
       cluster.flush(node);
       expect(cluster.leader()).toBe(leader);
@@ -241,16 +240,16 @@ describe("hand-over", () => {
     cluster.advance(1_000);
     cluster.passes = (message) => message.type !== "timeoutNow";
     cluster.request(leader, { type: "transferLeader", to: follower });
-    const own = cluster.request(leader, { type: "put", key: "b", value: "1" });
-    expect(cluster.answer(leader, own)).toMatchObject({ type: "refused", reason: "no leader" });
-    const put = cluster.request(follower, { type: "put", key: "a", value: "1" });
+    const own = cluster.request(leader, put("b", "1"));
+    expect(cluster.answer(leader, own)).toMatchObject({ type: "refused", error: ERR.noLeader });
+    const putId = cluster.request(follower, put("a", "1"));
     expect(cluster.node(leader).refused.at(-1)).toBe("proposal dropped: transferring");
     const proposal = cluster.sent.findLast((message) => message.type === "propose");
     cluster.advance(1_500);
     expect(cluster.leader()).toBe(leader);
     if (proposal) cluster.deliver(proposal);
     cluster.advance(200);
-    expect(cluster.answer(follower, put)).toMatchObject({ type: "written" });
+    expect(cluster.answer(follower, putId)).toMatchObject({ type: "done" });
   });
 
   it("does not hand over for a disk that is merely busy", () => {
@@ -260,7 +259,7 @@ describe("hand-over", () => {
     const node = cluster.node(leader);
     for (let i = 0; i < 5; i++) {
       node.holdLog = true;
-      cluster.request(leader, { type: "put", key: "a", value: String(i) });
+      cluster.request(leader, put("a", String(i)));
       cluster.advance(400);
       cluster.flush(node);
     }
@@ -273,16 +272,16 @@ describe("hand-over", () => {
     cluster.advance(1_000);
     const node = cluster.node(leader);
     node.holdLog = true;
-    const waiting = cluster.request(leader, { type: "put", key: "a", value: "1" });
+    const waiting = cluster.request(leader, put("a", "1"));
     // Others commit it without this disk; the answer needs it.
     cluster.input(leader, (m, now) => m.stop(now));
     cluster.input(leader, (m, now) => m.stop(now));
-    const late = cluster.request(leader, { type: "get", key: "a", serializable: true });
-    expect(cluster.answer(leader, late)).toMatchObject({ type: "refused", reason: "stopped" });
+    const late = cluster.request(leader, getLocal("a"));
+    expect(cluster.answer(leader, late)).toMatchObject({ type: "refused", error: ERR.stopped });
     expect(cluster.member(leader).isEnded).toBe(false);
     cluster.flush(node);
     cluster.advance(200);
-    expect(cluster.answer(leader, waiting)).toMatchObject({ type: "written" });
+    expect(cluster.answer(leader, waiting)).toMatchObject({ type: "done" });
     expect(cluster.member(leader).isEnded).toBe(true);
     const successor = cluster.leader();
     expect([0n, leader]).not.toContain(successor);
@@ -295,12 +294,12 @@ describe("hand-over", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
     cluster.isolate(leader);
-    const put = cluster.request(leader, { type: "put", key: "a", value: "1" });
-    const get = cluster.request(leader, { type: "get", key: "a", serializable: false });
+    const putId = cluster.request(leader, put("a", "1"));
+    const getId = cluster.request(leader, get("a"));
     cluster.input(leader, (m, now) => m.stop(now));
     cluster.advance(1_000);
-    expect(cluster.answer(leader, put)).toMatchObject({ type: "unknown", reason: "stopped" });
-    expect(cluster.answer(leader, get)?.type).toBe("refused");
+    expect(cluster.answer(leader, putId)).toMatchObject({ type: "unknown", reason: ERR.stopped.message });
+    expect(cluster.answer(leader, getId)?.type).toBe("refused");
     expect(cluster.member(leader).isEnded).toBe(true);
   });
 
@@ -333,19 +332,19 @@ describe("reads", () => {
       const cluster = Cluster.start(IDS, { leaseMs: 400, readMode });
       const leader = cluster.elect();
       cluster.advance(1_000);
-      cluster.request(leader, { type: "put", key: "a", value: "1" });
+      cluster.request(leader, put("a", "1"));
       cluster.advance(150);
       cluster.isolate(leader);
-      const get = cluster.request(leader, { type: "get", key: "a", serializable: false });
+      const getId = cluster.request(leader, get("a"));
       if (readMode === "lease") {
-        expect(cluster.answer(leader, get)).toMatchObject({ type: "read", value: "1" });
+        expect(valueRead(cluster.answer(leader, getId))).toBe("1");
       } else {
-        expect(cluster.answer(leader, get)).toBeUndefined();
+        expect(cluster.answer(leader, getId)).toBeUndefined();
       }
       // Without acknowledged rounds the lease runs out, and then a lease read waits as well.
       cluster.advance(401);
-      const later = cluster.request(leader, { type: "get", key: "a", serializable: false });
-      expect(cluster.answer(leader, later)?.type).not.toBe("read");
+      const later = cluster.request(leader, get("a"));
+      expect(cluster.answer(leader, later)?.type).not.toBe("done");
       expect(cluster.member(leader).status().leaseUntil).toBe(Number.NEGATIVE_INFINITY);
     }
   });
@@ -357,14 +356,14 @@ describe("reads", () => {
     const follower = cluster.other(leader);
     const node = cluster.node(follower);
     node.holdLog = true;
-    cluster.request(leader, { type: "put", key: "a", value: "1" });
-    const get = cluster.request(follower, { type: "get", key: "a", serializable: false });
-    const stale = cluster.request(follower, { type: "get", key: "a", serializable: true });
+    cluster.request(leader, put("a", "1"));
+    const getId = cluster.request(follower, get("a"));
+    const stale = cluster.request(follower, getLocal("a"));
     cluster.advance(100);
-    expect(cluster.answer(follower, stale)).toMatchObject({ type: "read", value: undefined, modIndex: 0 });
-    expect(cluster.answer(follower, get)).toBeUndefined();
+    expect(kvsOf(cluster.answer(follower, stale))).toEqual([]);
+    expect(cluster.answer(follower, getId)).toBeUndefined();
     cluster.flush(node);
     cluster.advance(200);
-    expect(cluster.answer(follower, get)).toMatchObject({ type: "read", value: "1" });
+    expect(valueRead(cluster.answer(follower, getId))).toBe("1");
   });
 });

@@ -15,6 +15,7 @@ import { judgeRecovered } from "../../../src/member/open.ts";
 import { decodeConfChange, decodeEnvelope, encodeConfChange } from "../../../src/pb/index.ts";
 import type { ConfState, Entry } from "../../../src/raft/index.ts";
 import { Cluster, seeded } from "../../support/member-harness.ts";
+import { put } from "../../support/member-requests.ts";
 
 const OPTIONS: MemberOptions = { ...DEFAULT_OPTIONS, id: 1n, instance: 7n };
 const CONF: ConfState = { ...emptyState().conf, voters: [1n] };
@@ -168,10 +169,10 @@ describe("opening", () => {
     for (let start = 0; start < 5; start++) {
       const leader = cluster.elect();
       const follower = cluster.other(leader);
-      const put = cluster.request(follower, { type: "put", key: "a", value: String(start) });
+      const putId = cluster.request(follower, put("a", String(start)));
       cluster.advance(200);
       // A process that counted on under the old identity would find its first request already seen.
-      expect(cluster.answer(follower, put)).toMatchObject({ type: "written", done: true });
+      expect(cluster.answer(follower, putId)).toMatchObject({ type: "done" });
       for (const message of cluster.sent.splice(0)) {
         if (message.type !== "propose" || message.from !== follower) continue;
         for (const { data } of message.entries) {

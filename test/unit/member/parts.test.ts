@@ -1,6 +1,7 @@
 // Goal: the bookkeeping parts of a member keep their bounds and give each thing exactly once. Method: direct calls,
 // one story per rule.
 import { describe, expect, it } from "vitest";
+import { ERR } from "../../../src/base/index.ts";
 import type { BackendBatch } from "../../../src/env/index.ts";
 import { BackendBatches, OVERLAY_ENTRIES } from "../../../src/member/backend-batches.ts";
 import { EffectsBuffer } from "../../../src/member/effects.ts";
@@ -10,7 +11,10 @@ import { PendingRequests } from "../../../src/member/requests.ts";
 import { SnapshotStreams } from "../../../src/member/snapshots.ts";
 import { encodeEnvelope } from "../../../src/pb/index.ts";
 import type { Entry, Message } from "../../../src/raft/index.ts";
+import { put as putOp, range as rangeOp } from "../../support/kv-world.ts";
 
+const LEASES = { type: "leaseLeases" } as const;
+const get = (key: string) => ({ type: "read", read: rangeOp(key) }) as const;
 const CONF = { voters: [1n], votersOutgoing: [], learners: [], learnersNext: [], leaseMs: 0 };
 
 describe("pending requests", () => {
@@ -21,8 +25,8 @@ describe("pending requests", () => {
     pending.addConf(0, 3, 8, 4);
     expect(pending.takeConfs(6, 2)).toEqual([]);
     expect(pending.takeConfs(7, 4)).toEqual([
-      { type: "refused", id: 1, reason: "not leader" },
-      { type: "done", id: 2, index: 7 },
+      { type: "refused", id: 1, error: ERR.notLeader },
+      { type: "changed", id: 2, index: 7 },
     ]);
     expect(pending.takeConfs(7, 4)).toEqual([]);
     expect(pending.size).toBe(1);
@@ -30,17 +34,17 @@ describe("pending requests", () => {
 
   it("gives reads in the order of their index, each once, and none that timed out", () => {
     const pending = new PendingRequests(10, 100);
-    const [a, b, c] = [1, 2, 3].map((id) => pending.addRead(id, id, `k${id}`));
+    const [a, b, c] = [1, 2, 3].map((id) => pending.addRead(id, id, get(`k${id}`)));
     pending.readAt(a ?? 0, 9);
     pending.readAt(b ?? 0, 5);
     pending.readAt(c ?? 0, 5);
     pending.readAt(99, 1);
     expect(pending.takeReadyRead(4)).toBeUndefined();
     expect(pending.expire(102)).toEqual([
-      { type: "refused", id: 1, reason: "timed out" },
-      { type: "refused", id: 2, reason: "timed out" },
+      { type: "refused", id: 1, error: ERR.timeout },
+      { type: "refused", id: 2, error: ERR.timeout },
     ]);
-    expect(pending.takeReadyRead(9)).toMatchObject({ id: 3, key: "k3" });
+    expect(pending.takeReadyRead(9)).toMatchObject({ id: 3, request: get("k3"), deadline: 103 });
     expect(pending.takeReadyRead(9)).toBeUndefined();
     expect(pending.size).toBe(0);
   });
@@ -48,7 +52,7 @@ describe("pending requests", () => {
   it("does not grow with reads that time out while nothing is applied", () => {
     const pending = new PendingRequests(4, 1);
     for (let round = 0; round < 100; round++) {
-      const waiter = pending.addRead(round * 2, round, "k");
+      const waiter = pending.addRead(round * 2, round, LEASES);
       pending.readAt(waiter, 1_000 - round);
       pending.checkInvariants();
       if (round < 99) pending.expire(round * 2 + 1);
@@ -61,7 +65,7 @@ describe("pending requests", () => {
     const pending = new PendingRequests(10, 100);
     expect(pending.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
     pending.addWrite(5, 1, 1);
-    pending.addRead(3, 2, "k");
+    pending.addRead(3, 2, LEASES);
     expect(pending.nextDeadline()).toBe(103);
     expect(pending.expire(102.5)).toEqual([]);
     expect(pending.expire(200).map(({ type }) => type)).toEqual(["unknown", "refused"]);
@@ -111,6 +115,19 @@ describe("backend batches", () => {
     expect(batches.isFull).toBe(false);
   });
 
+  it("issues a batch for deletions that no entry asked for, at the index that is durable already", () => {
+    const batches = new BackendBatches({ intervalMs: 100, batchEntries: 3 }, 7);
+    batches.noteDeleted(10);
+    batches.noteDeleted(50);
+    expect([batches.isDue(109), batches.isDue(110), batches.nextDue()]).toEqual([false, true, 110]);
+    expect(batches.issue(content(7))).toMatchObject({ seq: 1, index: 7 });
+    batches.noteDeleted(120);
+    expect([batches.isDue(1_000), batches.nextDue()]).toEqual([false, Number.POSITIVE_INFINITY]);
+    batches.durable(1);
+    batches.checkInvariants(7);
+    expect([batches.durableIndex, batches.isDue(220)]).toEqual([7, true]);
+  });
+
   it("does not go back when a snapshot was installed meanwhile", () => {
     const batches = new BackendBatches({ intervalMs: 100, batchEntries: 1 }, 0);
     batches.noteApplied(0, 1);
@@ -121,7 +138,7 @@ describe("backend batches", () => {
     batches.durable(1);
     expect(batches.durableIndex).toBe(50);
     batches.noteApplied(0, 1);
-    expect(() => batches.issue(content(50))).toThrow("backend batch goes back");
+    expect(() => batches.issue(content(49))).toThrow("backend batch goes back");
   });
 });
 
@@ -161,7 +178,7 @@ describe("proposed requests", () => {
   it("learns the tail that it leads with", () => {
     const entry = (index: number, sequence: number): Entry => {
       const requestId = { instance: 3n, sequence };
-      const body = { type: "delete", key: "k" } as const;
+      const body = { type: "kv", request: putOp("k", "1") } as const;
       const data = encodeEnvelope({
         version: 1,
         requestId,
@@ -219,7 +236,7 @@ describe("effects", () => {
     const effects = new EffectsBuffer();
     effects.addMessages([message("timeoutNow", 2n)]);
     effects.persist = { seq: 1, snapshot: undefined, entries: [], hardState: undefined };
-    effects.answer({ type: "refused", id: 1, reason: "stopped" });
+    effects.answer({ type: "refused", id: 1, error: ERR.stopped });
     effects.releaseLog = 5;
     effects.fail("broken");
     const taken = effects.take();

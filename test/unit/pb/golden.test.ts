@@ -4,6 +4,7 @@
 import { describe, expect, it } from "vitest";
 import * as pb from "../../../src/pb/index.ts";
 import type { ConfState, Message } from "../../../src/raft/types.ts";
+import { put as putOp } from "../../support/kv-world.ts";
 import { DATA, fromHex, toHex } from "./values.ts";
 
 const from = 0x8e9e05c52164694dn;
@@ -109,26 +110,8 @@ const others: readonly Row[] = [
   row<pb.EntryEnvelope>(
     "put",
     ENVELOPE,
-    { ...envelope, body: { type: "put", key: "k", value: "v" } },
-    "0801120b094d696421c5059e8e104d1a04726f6f742003280432060a016b120176",
-  ),
-  row<pb.EntryEnvelope>(
-    "cas of an absent key",
-    ENVELOPE,
-    { ...envelope, body: { type: "cas", key: "k", expect: undefined, value: "v" } },
-    "0801120b094d696421c5059e8e104d1a04726f6f74200328043a060a016b1a0176",
-  ),
-  row<pb.EntryEnvelope>(
-    "cas of an empty value",
-    ENVELOPE,
-    { ...envelope, body: { type: "cas", key: "k", expect: "", value: "v" } },
-    "0801120b094d696421c5059e8e104d1a04726f6f74200328043a080a016b12001a0176",
-  ),
-  row<pb.EntryEnvelope>(
-    "delete",
-    ENVELOPE,
-    { ...envelope, body: { type: "delete", key: "k" } },
-    "0801120b094d696421c5059e8e104d1a04726f6f742003280442030a016b",
+    { ...envelope, body: { type: "kv", request: putOp("k", "v", { lease: 7n }) } },
+    "0801120b094d696421c5059e8e104d1a04726f6f7420032804520a0a080a016b1201761807",
   ),
   row<pb.EntryEnvelope>(
     "publish without a request",

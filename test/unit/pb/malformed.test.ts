@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { AssertionError, LIMITS } from "../../../src/base/index.ts";
 import * as pb from "../../../src/pb/index.ts";
 import type { ConfState, Message } from "../../../src/raft/types.ts";
+import { put as putOp } from "../../support/kv-world.ts";
 import { fromHex } from "./values.ts";
 
 const root = new protobuf.Root().loadSync(
@@ -356,19 +357,19 @@ describe("changes and positions", () => {
 });
 
 describe("entry envelopes", () => {
-  const put = { key: "k", value: "v" };
+  const kv = { put: { key: Buffer.from("k") } };
   const rows: Row[] = [
-    ["newer version", { version: 2, put }, "entry envelope version 2 is newer than this program reads (1)"],
-    ["no version", { put }, "entry envelope: version 0 is not an integer in [1, 1]"],
+    ["newer version", { version: 2, kv }, "entry envelope version 2 is newer than this program reads (1)"],
+    ["no version", { kv }, "entry envelope: version 0 is not an integer in [1, 1]"],
     ["no body", { version: 1 }, "entry envelope: body is missing"],
     [
       "sequence without instance",
-      { version: 1, request_id: { sequence: 3 }, put },
+      { version: 1, request_id: { sequence: 3 }, kv },
       "entry envelope: requestId sequence without an instance 3 is not an integer in [0, 0]",
     ],
     [
       "instance without sequence",
-      { version: 1, request_id: { instance: 3 }, put },
+      { version: 1, request_id: { instance: 3 }, kv },
       `entry envelope: requestId sequence 0 is not an integer in [1, ${MAX_SAFE}]`,
     ],
     ["publishes nobody", { version: 1, publish: { instance: 1 } }, "entry envelope: member is missing"],
@@ -376,6 +377,11 @@ describe("entry envelopes", () => {
   ];
   it.each(rows)("%s", (_, value, reason) => {
     expect(reasonOf(pb.decodeEnvelope(bytesOf("EntryEnvelope", value)))).toBe(reason);
+  });
+
+  it.each([6, 7, 8])("a body of before the first release: %i", (field) => {
+    const bytes = fromHex(`0801${(field * 8 + 2).toString(16)}060a016b120176`);
+    expect(reasonOf(pb.decodeEnvelope(bytes))).toBe(`entry envelope: body ${field} is unknown`);
   });
 
   it("refuses a newer version before it reads what that may have changed", () => {
@@ -511,9 +517,8 @@ describe("the wire", () => {
     ["overlong", "c080"],
     ["cut sequence", "e697"],
   ])("refuses text that is not UTF-8: %s", (_, text) => {
-    const key = text.length / 2;
-    const hex = `0801 42 0${key + 2} 0a 0${key} ${text}`;
-    expect(reasonOf(pb.decodeEnvelope(fromHex(hex)))).toBe("entry envelope: key is not valid UTF-8");
+    const hex = `0801 1a 0${text.length / 2} ${text}`;
+    expect(reasonOf(pb.decodeEnvelope(fromHex(hex)))).toBe("entry envelope: user is not valid UTF-8");
   });
 
   it.each([
@@ -528,14 +533,15 @@ describe("the wire", () => {
 describe("encoders assert what decoders refuse", () => {
   const beat: Message = { type: "heartbeat", from: 1n, to: 2n, term: 5, round: 1, leaseMs: 0, commit: 7 };
   const conf: ConfState = { voters: [1n], votersOutgoing: [], learners: [], learnersNext: [], leaseMs: 0 };
-  const put = { type: "put", key: "k", value: "v" } as const;
+  const put = putOp("k", "v");
+  const large = { ...put, value: new Uint8Array(LIMITS.maxEntryBytes) };
   const envelope: pb.EntryEnvelope = {
     version: 1,
     requestId: { instance: 1n, sequence: 1 },
     user: "",
     authRevision: 0,
     guardRevision: 0,
-    body: put,
+    body: { type: "kv", request: put },
   };
   const rows: readonly (readonly [name: string, encode: () => Uint8Array, reason: string])[] = [
     ["fractional term", () => pb.encodeMessage({ ...beat, term: 1.5 }), "term 1.5"],
@@ -552,14 +558,10 @@ describe("encoders assert what decoders refuse", () => {
     ["joint nothing", () => pb.encodeConfChange({ joint: true, steps: [], leaseMs: undefined }), "no steps"],
     ["position", () => pb.encodeSnapshotMeta({ index: 1, term: 0, conf }), "index 1 cannot have term 0"],
     ["version of tomorrow", () => pb.encodeEnvelope({ ...envelope, version: 2 }), "version 2"],
-    [
-      "lone surrogate",
-      () => pb.encodeEnvelope({ ...envelope, body: { ...put, key: "a\ud800b" } }),
-      "key holds a lone",
-    ],
+    ["lone surrogate", () => pb.encodeEnvelope({ ...envelope, user: "a\ud800b" }), "user holds a lone"],
     [
       "too large a value",
-      () => pb.encodeEnvelope({ ...envelope, body: { ...put, value: "x".repeat(LIMITS.maxEntryBytes) } }),
+      () => pb.encodeEnvelope({ ...envelope, body: { type: "kv", request: large } }),
       "does not fit its limit",
     ],
     [
@@ -580,9 +582,7 @@ describe("encoders assert what decoders refuse", () => {
   });
 
   it("encodes well after an encoding that failed", () => {
-    expect(() =>
-      pb.encodeEnvelope({ ...envelope, body: { ...put, value: "x".repeat(LIMITS.maxEntryBytes) } }),
-    ).toThrow();
+    expect(() => pb.encodeEnvelope({ ...envelope, body: { type: "kv", request: large } })).toThrow();
     expect(pb.decodeMessage(pb.encodeMessage(beat))).toEqual({ type: "ok", value: beat });
   });
 });

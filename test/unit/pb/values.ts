@@ -223,14 +223,6 @@ export const MESSAGES: Readonly<Record<Message["type"], fc.Arbitrary<Message>>> 
 };
 
 const entryBody: fc.Arbitrary<EntryBody> = fc.oneof(
-  fc.record({ type: fc.constant("put" as const), key: text, value: text }),
-  fc.record({
-    type: fc.constant("cas" as const),
-    key: text,
-    expect: fc.option(text, { nil: undefined }),
-    value: text,
-  }),
-  fc.record({ type: fc.constant("delete" as const), key: text }),
   fc.record({ type: fc.constant("publish" as const), member: id, instance: id }),
   fc.record({ type: fc.constant("kv" as const), request: kvRequest }),
 );
@@ -385,14 +377,6 @@ function envelopeProto(envelope: EntryEnvelope): object {
 
 function entryBodyProto(body: EntryBody): object {
   switch (body.type) {
-    case "put":
-      return { put: { key: body.key, value: body.value } };
-    case "cas": {
-      const expect = body.expect === undefined ? {} : { expect: body.expect };
-      return { cas: { key: body.key, ...expect, value: body.value } };
-    }
-    case "delete":
-      return { delete: { key: body.key } };
     case "publish":
       return { publish: { member: f(body.member), instance: f(body.instance) } };
     case "kv":

@@ -17,7 +17,7 @@ describe("corpus", () => {
   });
 
   it("stores a plan so that it replays the same run", () => {
-    const { plan, story } = readPlan(join(corpus, "ack-outlives-its-entry.json"));
+    const { plan, story } = readPlan(join(corpus, "held-outlives-its-term.json"));
     const again = renderPlan({ story, expect: "", plan });
     expect(JSON.parse(again)).toMatchObject({ seed: plan.seed, faults: plan.faults });
     expect(runPlan(plan, true).hash).toBe(runPlan(plan, false).hash);
