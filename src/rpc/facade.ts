@@ -1,0 +1,51 @@
+/**
+ * What the services see of a member: the driver (`server/`) in production and in the simulator's second tier, an
+ * in-memory one in tests. It knows no transport, and the services know no member machine.
+ */
+import type { ClusterId, MemberId } from "../base/index.ts";
+import type { Answer, MemberStatus, Request } from "../member/types.ts";
+import type { WatchCreate, WatchOutput } from "../watch/types.ts";
+
+/** An alarm that is raised, as the replicated state has it. */
+export interface RaisedAlarm {
+  readonly member: MemberId;
+  readonly alarm: "nospace" | "corrupt";
+}
+
+/** Sizes and positions for Status and metrics, as of the call. */
+export interface StoreFacts {
+  /** Newest revision. */
+  readonly revision: number;
+  /** 0: nothing was compacted. */
+  readonly compactRevision: number;
+  /** Logical bytes that count against the quota. */
+  readonly usedBytes: number;
+  /** Infinity: no quota. */
+  readonly quotaBytes: number;
+  readonly alarms: readonly RaisedAlarm[];
+}
+
+export interface MemberFacade {
+  readonly cluster: ClusterId;
+  readonly member: MemberId;
+  /**
+   * Asks; the answer comes once, by the member's own deadline at the latest. Never rejects. An aborted signal means
+   * that nobody waits any more: the answer is dropped, what was proposed may still take effect.
+   */
+  request(request: Request, signal?: AbortSignal): Promise<Answer>;
+  /** @param onReady called, at most once until the stream was drained, when `take` has something */
+  openWatch(onReady: () => void): WatchFacade;
+  status(): MemberStatus;
+  store(): StoreFacts;
+}
+
+/** One client connection's watchers, see `watch/types.ts`; time is the facade's business. */
+export interface WatchFacade {
+  create(request: WatchCreate): number;
+  cancel(watchId: number): void;
+  requestProgress(): void;
+  take(): WatchOutput | undefined;
+  readonly queuedBytes: number;
+  readonly watchers: number;
+  close(): void;
+}
