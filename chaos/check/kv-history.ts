@@ -176,11 +176,6 @@ export interface LogRecord {
   readonly operation: number | undefined;
   /** As committed: with the lease ID and the TTL that the member chose. */
   readonly request: KvRequest;
-  /**
-   * Complete text of a refusal at apply that does not follow from the requests (no space); undefined: none.
-   * It must be what the client was told, and the request has no effect.
-   */
-  readonly refused: string | undefined;
 }
 
 /** A stretch of time with a name, for the picture. */

@@ -18,8 +18,8 @@ import type {
 
 /** etcd: embed.DefaultMaxTxnOps. */
 export const MAX_TXN_OPS = 128;
-/** etcd: lease.MaxLeaseTTL, seconds. */
-const MAX_LEASE_TTL = 9_000_000_000;
+/** etcd: lease.MaxLeaseTTL, seconds. Judged where it is granted, behind the alarms. */
+export const MAX_LEASE_TTL = 9_000_000_000;
 /** A range end of this one byte: every key from `key` on. */
 export const FROM_KEY = "\0";
 
@@ -64,8 +64,6 @@ export function doorProblem(request: KvRequest | RangeRequest, maxTxnOps: number
         operationProblem(request, maxTxnOps) ??
         (isOverlapping(request.success) || isOverlapping(request.failure) ? ERR.duplicateKey : undefined)
       );
-    case "leaseGrant":
-      return request.ttl > MAX_LEASE_TTL ? ERR.leaseTtlTooLarge : undefined;
     default:
       return undefined;
   }

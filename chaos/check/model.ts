@@ -21,7 +21,16 @@ import type {
   ResponseOp,
   TxnRequest,
 } from "../../src/pb/kv.ts";
-import { arrange, doorProblem, FROM_KEY, holds, latin1, MAX_TXN_OPS, mayPut } from "./model-rules.ts";
+import {
+  arrange,
+  doorProblem,
+  FROM_KEY,
+  holds,
+  latin1,
+  MAX_LEASE_TTL,
+  MAX_TXN_OPS,
+  mayPut,
+} from "./model-rules.ts";
 
 /** What a request came to. `revision` is what the header of the answer carries; a refusal has no header. */
 export type ModelOutcome =
@@ -107,6 +116,11 @@ export class Model implements ModelView {
 
   hasLease(id: bigint): boolean {
     return this.#leases.has(id);
+  }
+
+  /** The alarms that are on, as "member alarm", in order of text. */
+  alarms(): readonly string[] {
+    return [...this.#alarms.keys()].sort();
   }
 
   /** All leases, in order of ID, with their keys in order of bytes. */
@@ -228,6 +242,7 @@ export class Model implements ModelView {
       case "compaction":
         return this.#compact(request, draft);
       case "leaseGrant":
+        if (request.ttl > MAX_LEASE_TTL) return ERR.leaseTtlTooLarge;
         if (draft.view.hasLease(request.id)) return ERR.leaseExists;
         mayChange(draft);
         this.#leases.set(request.id, { ttl: request.ttl, keys: new Set() });

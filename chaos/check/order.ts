@@ -24,8 +24,6 @@ export interface Step {
    * (`InferredOrder`).
    */
   owner: KvOperation | undefined;
-  /** Complete text of a refusal that the requests do not explain: it is not executed. undefined: none. */
-  readonly refused: string | undefined;
 }
 
 /** Gives the steps one after the other; each is executed on the model before the next is asked for. */
@@ -51,7 +49,7 @@ export function logOrder(history: KvHistory, findings: Findings): StepSource {
   for (const record of history.log ?? []) {
     if (seen.has(record.identity)) continue;
     seen.add(record.identity);
-    const { request, refused, operation } = record;
+    const { request, operation } = record;
     const owner = operation === undefined ? undefined : byId.get(operation);
     if (owner === undefined) {
       if (operation !== undefined || !isOfMembers(request)) {
@@ -71,7 +69,7 @@ export function logOrder(history: KvHistory, findings: Findings): StepSource {
         findings.add("took effect before it was called", `${name}: committed at ${record.at}`, about);
       }
     }
-    steps.push({ request, owner, refused });
+    steps.push({ request, owner });
   }
   for (const operation of history.operations) {
     if (operation.outcome.type !== "ok" || isReadOnly(operation.request) || owners.has(operation.id))
@@ -387,7 +385,7 @@ export class InferredOrder implements StepSource {
         this.#unknownGrants--;
         this.#push(grant);
       } else if (ttl !== undefined) {
-        this.#queue.push({ request: { type: "leaseGrant", id, ttl }, owner: undefined, refused: undefined });
+        this.#queue.push({ request: { type: "leaseGrant", id, ttl }, owner: undefined });
       }
     }
   }
@@ -408,7 +406,7 @@ export class InferredOrder implements StepSource {
   /** Queues a revoke that nobody was answered with. */
   #queueRevoke(id: bigint): void {
     this.#doubtful.set(id, this.#grants.get(id)?.ttl ?? 0);
-    this.#queue.unshift({ request: { type: "leaseRevoke", id }, owner: undefined, refused: undefined });
+    this.#queue.unshift({ request: { type: "leaseRevoke", id }, owner: undefined });
   }
 
   #push(owner: KvOperation): void {
@@ -424,7 +422,7 @@ export class InferredOrder implements StepSource {
       granted === undefined || request.type !== "leaseGrant"
         ? request
         : { ...request, id: granted.id, ttl: Math.max(granted.ttl, request.ttl) };
-    return { request: effective, owner, refused: undefined };
+    return { request: effective, owner };
   }
 
   #reportPhantom(revision: number, seen: Seen): void {

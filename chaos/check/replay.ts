@@ -39,7 +39,7 @@ export function replay(
   judgeWaiting();
   for (let step = source.next(model); step !== undefined; step = source.next(model)) {
     const before = model.revision;
-    const outcome = step.refused === undefined ? model.apply(step.request) : undefined;
+    const outcome = model.apply(step.request);
     timeline.add(step, model);
     if (step.owner !== undefined) judgeStep(step, step.owner, outcome, findings);
     if (model.revision !== before) judgeWaiting();
@@ -82,15 +82,9 @@ function byRevision(operations: readonly KvOperation[]): Map<number, KvOperation
   return map;
 }
 
-/** @param outcome undefined: the step was not executed. */
-function judgeStep(
-  step: Step,
-  owner: KvOperation,
-  outcome: ModelOutcome | undefined,
-  findings: Findings,
-): void {
-  const about = { operations: [owner], revisions: outcome === undefined ? [] : [outcome.revision] };
-  const refusal = step.refused ?? outcome?.error?.message;
+function judgeStep(step: Step, owner: KvOperation, outcome: ModelOutcome, findings: Findings): void {
+  const about = { operations: [owner], revisions: [outcome.revision] };
+  const refusal = outcome.error?.message;
   if (owner.outcome.type === "refused") {
     if (refusal === owner.outcome.error) return;
     const says = refusal === undefined ? "it was executed" : `it should have been "${refusal}"`;
@@ -99,7 +93,7 @@ function judgeStep(
     return;
   }
   if (owner.outcome.type !== "ok") return;
-  if (outcome === undefined || outcome.response === undefined) {
+  if (outcome.response === undefined) {
     findings.add("wrong answer", `${showStep(step)}: it should have been refused with "${refusal}"`, about);
     return;
   }

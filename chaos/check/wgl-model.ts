@@ -125,5 +125,5 @@ function signature(model: Model): string {
     events.map(({ type, kv }) => `${type}${latin1(kv.key)}=${latin1(kv.value)}@${kv.lease}`).join(),
   );
   const leases = model.leases().map(({ id, ttl }) => `${id}:${ttl}`);
-  return `${model.compactRevision}|${leases.join()}|${changes.join(";")}`;
+  return `${model.compactRevision}|${model.alarms().join()}|${leases.join()}|${changes.join(";")}`;
 }

@@ -1,11 +1,8 @@
 /** What is judged at the end of a run: the history of all clients and watchers, and how long leases lived. */
-import { AppliedState } from "../../src/apply/index.ts";
 import { ERR, hex } from "../../src/base/index.ts";
-import { emptyState } from "../../src/member/index.ts";
 import type { Store } from "../../src/mvcc/index.ts";
 import { decodeEnvelope } from "../../src/pb/index.ts";
 import type { LeaseGrantRequest } from "../../src/pb/kv.ts";
-import type { ConfState } from "../../src/raft/types.ts";
 import {
   checkBeginning,
   checkKvHistory,
@@ -78,7 +75,6 @@ export function historyOf(world: World, dumps: readonly MemberDump[]): KvHistory
 function logOf(world: World): LogRecord[] {
   const log: LogRecord[] = [];
   const { invariants } = world;
-  const outcomes = world.plan.config.quotaBytes < 2 ** 30 ? refusedForSpace(world) : undefined;
   for (let index = 1; index <= invariants.committed; index++) {
     const committed = invariants.committedEntry(index);
     if (committed === undefined || committed.entry.type === "conf" || committed.entry.data.length === 0)
@@ -88,36 +84,10 @@ function logOf(world: World): LogRecord[] {
     const { body, requestId } = decoded.value;
     if (body.type !== "kv") continue;
     const identity = identityName(requestId);
-    const refused = outcomes?.has(index) === true ? ERR.noSpace.message : undefined;
     const operation = world.identities.get(identity);
-    log.push({ index, at: committed.at, identity, operation, request: body.request, refused });
+    log.push({ index, at: committed.at, identity, operation, request: body.request });
   }
   return log;
-}
-
-/**
- * Entries that were refused for want of space. The quota counts replicated bytes by a rule of the product, which the
- * model does not know; so the product says what it refused, and all else is judged by the model.
- */
-function refusedForSpace(world: World): ReadonlySet<number> {
-  const refused = new Set<number>();
-  const { quotaBytes } = world.plan.config;
-  const loaded = AppliedState.load(emptyState(), { quotaBytes });
-  if (loaded.type === "refused") violate("history", loaded.reason);
-  const { state } = loaded;
-  const nobody: ConfState = emptyState().conf;
-  for (let index = 1; index <= world.invariants.committed; index++) {
-    const entry = world.invariants.committedEntry(index)?.entry;
-    if (entry === undefined) violate("history", `entry ${index} is not known`);
-    if (entry.type === "conf") {
-      state.applyConf(entry, nobody);
-      continue;
-    }
-    const applied = state.applyNormal(entry);
-    const isRefused = applied.type === "kv" && applied.outcome.type === "refused";
-    if (isRefused && applied.outcome.error === ERR.noSpace) refused.add(index);
-  }
-  return refused;
 }
 
 function dumpsOf(world: World): MemberDump[] {
@@ -170,11 +140,12 @@ function count(
   };
   times(tookEffect, "unknown write took effect");
   times(expired, "lease expired");
-  for (const { request, refused } of history.log ?? []) {
+  for (const { request } of history.log ?? []) {
     if (request.type === "leaseCheckpoint") sometimes.reached("lease checkpoint applied");
-    if (refused !== undefined) sometimes.reached("out of space");
   }
   for (const { outcome, request } of history.operations) {
+    if (outcome.type === "refused" && outcome.error === ERR.noSpace.message)
+      sometimes.reached("out of space");
     if (outcome.type === "refused" && outcome.error === ERR.compacted.message)
       sometimes.reached("read below the floor refused");
     if (outcome.type !== "ok") continue;

@@ -2,7 +2,7 @@
  * Whether leases live as long as they must, judged on the world's clock: a lease that a leader renewed, or that was
  * granted, may not be revoked by the members before its TTL is over on the fastest clock that is allowed.
  */
-import type { LogRecord } from "../check/index.ts";
+import { type LogRecord, Model } from "../check/index.ts";
 import { violate } from "./violation.ts";
 
 /** Rounding between members' milliseconds and the world's microseconds. */
@@ -33,13 +33,14 @@ export class LeaseLife {
   judge(log: readonly LogRecord[], driftPpm: number): number {
     let expired = 0;
     const alive = new Map<bigint, Renewal>();
-    for (const { index, at, request, operation, refused } of log) {
-      if (request.type === "leaseGrant") {
-        // The ID of a lease that exists is refused, and the lease is as it was.
-        if (refused === undefined && !alive.has(request.id)) alive.set(request.id, { at, ttl: request.ttl });
-        continue;
-      }
-      const granted = request.type === "leaseRevoke" ? alive.get(request.id) : undefined;
+    const model = new Model();
+    const seen = new Set<string>();
+    for (const { index, at, identity, request, operation } of log) {
+      if (seen.has(identity)) continue;
+      seen.add(identity);
+      const isDone = model.apply(request).error === undefined;
+      if (request.type === "leaseGrant" && isDone) alive.set(request.id, { at, ttl: request.ttl });
+      const granted = request.type === "leaseRevoke" && isDone ? alive.get(request.id) : undefined;
       if (request.type !== "leaseRevoke" || granted === undefined) continue;
       alive.delete(request.id);
       if (operation !== undefined) continue;

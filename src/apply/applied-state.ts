@@ -15,7 +15,6 @@ import type { KvRequest } from "../pb/kv.ts";
 import type { ConfState, Entry } from "../raft/types.ts";
 import { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
 import { hashOutcome } from "./kv/outcome-hash.ts";
-import { DEFAULT_QUOTA_BYTES } from "./kv/quota.ts";
 import type { ChangeListener, KvOutcome } from "./kv/types.ts";
 import { MemberRecords, type Published } from "./member-records.ts";
 import { Overlay } from "./overlay.ts";
@@ -78,8 +77,6 @@ export interface AppliedOptions {
   /** Who is told of changes; undefined: nobody. */
   readonly listener?: ChangeListener;
   readonly leases?: LessorOptions;
-  /** Bound of the logical size, bytes; Infinity: none. Replicated: it must be the same on all members. */
-  readonly quotaBytes?: number;
 }
 
 export class AppliedState {
@@ -92,7 +89,6 @@ export class AppliedState {
   readonly #overlay: Overlay;
   /** What is durable, if nobody else keeps it; undefined: `AppliedOptions.below` does. */
   readonly #memory: Map<string, Uint8Array> | undefined;
-  readonly #quotaBytes: number;
   #kv: KvStateOfMember | undefined;
 
   private constructor(state: BackendState, options: AppliedOptions) {
@@ -101,7 +97,6 @@ export class AppliedState {
     this.#conf = state.conf;
     this.#memory = options.below === undefined ? new Map() : undefined;
     this.#overlay = new Overlay(options.below ?? this.#memory ?? new Map());
-    this.#quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES;
   }
 
   /** Builds the state from what a backend holds, or says why its records cannot be trusted. */
@@ -225,7 +220,7 @@ export class AppliedState {
   }
 
   #applyKv(entry: Entry, requestId: RequestId, request: KvRequest): Applied {
-    const outcome = this.kv.apply(request, { index: entry.index, quotaBytes: this.#quotaBytes });
+    const outcome = this.kv.apply(request);
     if (outcome.type === "fatal") {
       return { type: "fatal", reason: `entry ${entry.index} cannot be applied: ${outcome.reason}` };
     }

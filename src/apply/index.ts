@@ -1,5 +1,5 @@
 export { type Applied, type AppliedOptions, AppliedState } from "./applied-state.ts";
-export { ALARM_PREFIX, type Alarm, Alarms, WHOLE_CLUSTER } from "./kv/alarms.ts";
+export { ALARM_PREFIX, type Alarm, Alarms } from "./kv/alarms.ts";
 export { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
 export { KvState, type Leases } from "./kv/kv-state.ts";
 export { costOf, DEFAULT_QUOTA_BYTES } from "./kv/quota.ts";
@@ -8,7 +8,6 @@ export { DEFAULT_REQUEST_LIMITS, type RequestLimits, requestProblem } from "./kv
 export { isReadOnlyTxn, isSerializableTxn } from "./kv/txn.ts";
 export type {
   ChangeListener,
-  KvContext,
   KvOutcome,
   KvStore,
   Outcome,

@@ -7,6 +7,7 @@ import type { MonoMs } from "../env/index.ts";
 import { decodeConfChange } from "../pb/index.ts";
 import type { Entry } from "../raft/index.ts";
 import type { ReadyRead } from "./requests.ts";
+import { noticeGrowth } from "./space.ts";
 import type { MemberState } from "./state.ts";
 
 /** Most that one input applies; the rest waits for the next one, which `nextWake` asks for at once. */
@@ -22,6 +23,7 @@ export function applyCommitted(s: MemberState): void {
   const entries = s.raft.takeCommitted(APPLY_ENTRIES, APPLY_BYTES);
   const last = entries[entries.length - 1];
   if (last === undefined) return;
+  const usedBefore = s.applied.kv.usedBytes;
   for (const entry of entries) {
     if (entry.type === "conf") applyConf(s, entry);
     else applyNormal(s, entry);
@@ -31,6 +33,7 @@ export function applyCommitted(s: MemberState): void {
   }
   s.raft.appliedTo(s.now, last.index);
   s.moreToApply = s.applied.index < Math.min(s.raft.commit, s.raft.persistedIndex);
+  if (s.applied.kv.usedBytes > usedBefore) noticeGrowth(s);
 }
 
 function applyNormal(s: MemberState, entry: Entry): void {

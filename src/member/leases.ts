@@ -4,7 +4,7 @@
  */
 import { ERR } from "../base/index.ts";
 import { cameTooLongAgo } from "./applying.ts";
-import { proposeOwn } from "./requests-in.ts";
+import { proposeOwn } from "./proposing.ts";
 import type { MemberState } from "./state.ts";
 
 /** Most revokes that one input proposes. */
@@ -16,6 +16,7 @@ const CHECKPOINTS = 1_000;
 export function noticeLeadership(s: MemberState): void {
   s.applied.kv.leases.demote();
   s.promoteFrom = s.raft.lastIndex;
+  s.alarmAt = Number.NEGATIVE_INFINITY;
 }
 
 /**

@@ -6,21 +6,14 @@
  * proposal, and nothing after it does.
  */
 import { isReadOnlyTxn, isSerializableTxn, requestProblem } from "../apply/index.ts";
-import { EMPTY_BYTES, ERR, hex, type KvError, LIMITS, unreachable } from "../base/index.ts";
-import { MAX_LEASE_TTL } from "../lease/index.ts";
-import {
-  confChangeProblem,
-  decodeEnvelope,
-  ENVELOPE_VERSION,
-  type EntryBody,
-  encodeConfChange,
-  encodeEnvelope,
-  type RequestId,
-} from "../pb/index.ts";
-import type { KvRequest, LeaseGrantRequest } from "../pb/kv.ts";
-import type { ConfChange, ProposedEntry, ProposeRequest, ProposeResult } from "../raft/index.ts";
+import { EMPTY_BYTES, ERR, hex, type KvError, unreachable } from "../base/index.ts";
+import { confChangeProblem, decodeEnvelope, encodeConfChange, type RequestId } from "../pb/index.ts";
+import type { LeaseGrantRequest } from "../pb/kv.ts";
+import type { ConfChange, ProposedEntry, ProposeRequest } from "../raft/index.ts";
 import { answerRead } from "./applying.ts";
+import { droppedError, proposeBody } from "./proposing.ts";
 import type { ReadRequest } from "./requests.ts";
+import { spaceProblem } from "./space.ts";
 import type { MemberState } from "./state.ts";
 import type { Request, WriteRequest } from "./types.ts";
 
@@ -66,11 +59,6 @@ export function takeRequest(s: MemberState, id: number, request: Request): void 
     default:
       unreachable(request);
   }
-}
-
-/** Proposes what nobody waits for: its outcome shows in the state, and what was lost is proposed again. */
-export function proposeOwn(s: MemberState, request: KvRequest): void {
-  proposeBody(s, { type: "kv", request });
 }
 
 /** Announces this member's data directory, when its record lacks it and there is somebody to tell. */
@@ -163,9 +151,9 @@ function write(s: MemberState, id: number, request: WriteRequest): void {
 }
 
 function writeProblem(s: MemberState, request: WriteRequest): KvError | undefined {
-  const invalid = requestProblem(request, s.options.requestLimits);
+  // Space comes first, as in etcd; a TTL that is too large is judged by apply, behind the alarms.
+  const invalid = spaceProblem(s, request) ?? requestProblem(request, s.options.requestLimits);
   if (invalid !== undefined) return invalid;
-  if (request.type === "leaseGrant" && request.ttl > MAX_LEASE_TTL) return ERR.leaseTtlTooLarge;
   if (isLearner(s)) return ERR.notSupportedForLearner;
   const lag = s.raft.commit - s.applied.index;
   return isFull(s) || s.backend.isFull || lag > MAX_APPLY_LAG ? ERR.tooManyRequests : undefined;
@@ -189,28 +177,6 @@ function drawLease(s: MemberState): bigint {
     const id = (BigInt(s.random.int(0, 2 ** 31)) << 32n) | BigInt(s.random.int(1, 2 ** 32));
     if (!s.applied.kv.leases.has(id)) return id;
   }
-}
-
-/** Appends the request here or sends it to the leader; returns its identity, or why it went nowhere. */
-function proposeBody(s: MemberState, body: EntryBody): RequestId | KvError {
-  const requestId = s.nextRequestId();
-  const data = encodeEnvelope({
-    version: ENVELOPE_VERSION,
-    requestId,
-    user: "",
-    authRevision: 0,
-    guardRevision: 0,
-    body,
-  });
-  if (data.length > Math.min(s.options.requestLimits.maxRequestBytes, LIMITS.maxEntryBytes))
-    return ERR.requestTooLarge;
-  if (s.raft.role !== "leader") {
-    return s.raft.forward(s.now, [{ type: "normal", data }]) ? requestId : ERR.noLeader;
-  }
-  const result = s.raft.propose(s.now, [{ type: "normal", data }]);
-  if (result.type === "dropped") return droppedError(result.reason);
-  s.proposed.add(requestId);
-  return requestId;
 }
 
 function read(s: MemberState, id: number, request: Extract<Request, { type: "read" }>): void {
@@ -272,24 +238,6 @@ function isBehindLearner(s: MemberState, id: bigint): boolean {
 
 function isLearner(s: MemberState): boolean {
   return s.raft.conf.learners.includes(s.options.id);
-}
-
-function droppedError(reason: Extract<ProposeResult, { type: "dropped" }>["reason"]): KvError {
-  switch (reason) {
-    case "not leader":
-      return ERR.notLeader;
-    // While it hands over, a leader is as good as none; whoever follows will take the request.
-    case "transferring":
-      return ERR.noLeader;
-    case "too many requests":
-      return ERR.tooManyRequests;
-    case "a configuration change is pending":
-      return ERR.changePending;
-    case "configuration change is invalid":
-      return ERR.changeInvalid;
-    default:
-      return unreachable(reason);
-  }
 }
 
 function refuse(s: MemberState, id: number, error: KvError): void {

@@ -62,8 +62,7 @@ export function appliedOptions(
   changes: Changes,
   below: RecordReader | undefined,
 ): AppliedOptions {
-  const { quotaBytes, leaseCheckpointMs } = options;
-  const rest = { listener: changes, quotaBytes, leases: { checkpointIntervalMs: leaseCheckpointMs } };
+  const rest = { listener: changes, leases: { checkpointIntervalMs: options.leaseCheckpointMs } };
   return below === undefined ? rest : { ...rest, below };
 }
 
@@ -87,6 +86,8 @@ export class MemberState {
   heldKeepAlives: HeldKeepAlive[] = [];
   /** While it leads: once this is applied, so is everything that earlier leaders replicated about leases. */
   promoteFrom = 0;
+  /** While it leads: when NOSPACE may be proposed again, if the last proposal came to nothing. */
+  alarmAt: MonoMs = Number.NEGATIVE_INFINITY;
   readonly random: Random;
 
   /** Time of the current input; never falls. */

@@ -171,7 +171,7 @@ export interface MemberOptions {
   readonly maxSnapshotStreams: number;
   /** A stream that takes longer than this is given up, ms. */
   readonly snapshotTimeoutMs: number;
-  /** Bound of the replicated logical bytes; Infinity: none. It must be the same on all members. */
+  /** Most logical bytes before NOSPACE is raised; Infinity: no bound. That of the leader counts (`space.ts`). */
   readonly quotaBytes: number;
   /** Most operations of a txn, and most encoded bytes of a request. */
   readonly requestLimits: RequestLimits;

@@ -53,10 +53,7 @@ export function applyAll(entries: readonly Entry[], options: ApplyOptions): numb
     if (applied.type !== "kv" || applied.outcome.type !== "done") throw new Error(`entry ${next.index}`);
     if (next.index % PER_BATCH === 0) state.takeChanges();
     if (next.index % options.compactEvery === 0) {
-      state.kv.apply(
-        { type: "compaction", revision: store.revision, physical: false },
-        { index: 0, quotaBytes: Number.POSITIVE_INFINITY },
-      );
+      state.kv.apply({ type: "compaction", revision: store.revision, physical: false });
     }
     // What a member does when it has time: a slice of physical deletion.
     if (next.index % 1000 === 0 && store.compactionPending) store.compactionStep(4000);
@@ -77,10 +74,9 @@ export function readAll(keys: number, budget: number): ReadFigures {
   const loaded = AppliedState.load(EMPTY_STATE);
   if (loaded.type === "refused") throw new Error(loaded.reason);
   const { kv } = loaded.state;
-  const context = { index: 1, quotaBytes: Number.POSITIVE_INFINITY };
   for (let i = 0; i < keys; i++) {
     const value = new Uint8Array(options.valueBytes).fill(i & 0xff);
-    kv.apply({ ...PUT, key: keyOf(options, (i * 7919) % keys), value }, context);
+    kv.apply({ ...PUT, key: keyOf(options, (i * 7919) % keys), value });
   }
   const begin = process.hrtime.bigint();
   for (let i = 0; i < keys; i++) kv.range({ ...RANGE, key: keyOf(options, (i * 104_729) % keys) });

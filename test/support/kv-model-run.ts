@@ -20,7 +20,6 @@ import { latin1, sameEvent, sameList, sameResponse, showAnswer } from "./kv-answ
 import { RequestMaker, type RequestWorld } from "./kv-requests.ts";
 
 const LIMITS = { maxTxnOps: 6, maxRequestBytes: 1_000_000 };
-const CONTEXT = { index: 1, quotaBytes: Number.POSITIVE_INFINITY };
 
 /** What came of a run, so that a test can tell that it was not an easy one. */
 export interface ModelRunCounts {
@@ -135,7 +134,7 @@ class ModelRun {
       return;
     }
     this.#told = [];
-    const outcome = this.#state.apply(request, CONTEXT);
+    const outcome = this.#state.apply(request);
     this.#compare(request, outcome, expected);
     if (this.#model.revision > revision) this.counts.changed++;
     this.#compareEvents(request, this.#model.revision > revision);

@@ -179,7 +179,7 @@ export class RequestMaker {
   }
 
   #grant(): KvRequest {
-    const ttl = this.#oneIn(20) && !this.#world.alarmed ? 9_000_000_001 : this.#random.int(2, 100);
+    const ttl = this.#oneIn(20) ? 9_000_000_001 : this.#random.int(2, 100);
     return { type: "leaseGrant", id: this.#leaseId(), ttl };
   }
 

@@ -59,17 +59,15 @@ export class KvWorld {
   readonly records = new Map<string, Uint8Array>();
   /** What the listener was told: "3 put a", "4 delete b", "compacted 3". */
   readonly heard: string[] = [];
-  quotaBytes = Number.POSITIVE_INFINITY;
   overlay: Overlay = new Overlay(this.records);
   state: KvStateOfMember = this.#load();
-  #index = 0;
 
   constructor(...requests: readonly KvRequest[]) {
     for (const request of requests) this.mustDo(request);
   }
 
   apply(request: KvRequest): KvOutcome {
-    return this.state.apply(request, { index: ++this.#index, quotaBytes: this.quotaBytes });
+    return this.state.apply(request);
   }
 
   /** Applies a request that must not be refused. */

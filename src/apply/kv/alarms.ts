@@ -9,9 +9,6 @@ import type { AlarmType } from "../../pb/kv.ts";
 /** First letter of the names of alarm records. Then the kind's letter, then the member's ID as 16 hex digits. */
 export const ALARM_PREFIX = "a";
 
-/** An alarm that concerns all members alike, as that of the quota: no member has ID 0. */
-export const WHOLE_CLUSTER = 0n;
-
 /** One alarm that is on. */
 export interface Alarm {
   readonly member: bigint;

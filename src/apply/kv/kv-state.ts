@@ -1,7 +1,8 @@
 /**
  * The replicated key-value state: the store, the leases and the alarms, changed by requests of the log and by nothing
- * else. Every request passes the same chain (etcd: etcdserver/apply): corrupt, out of space, quota, then execution;
- * whom it is from is to be judged between space and quota, once there are users.
+ * else. Every request passes the same chain (etcd: etcdserver/apply): corrupt, out of space, then execution; whom it is
+ * from is to be judged between the two, once there are users. The quota is no part of it: the members agree on the
+ * alarm, and who raises it is no business of apply (`member/space.ts`).
  *
  * Deterministic: no clock, no chance, no option of this member. Changes, leases and watchers move in one synchronous
  * step, so nobody ever sees one without the other.
@@ -18,7 +19,7 @@ import type {
   TxnRequest,
   TxnResponse,
 } from "../../pb/kv.ts";
-import { type Alarms, WHOLE_CLUSTER } from "./alarms.ts";
+import type { Alarms } from "./alarms.ts";
 import { costOf, LEASE_BYTES } from "./quota.ts";
 import { rangeNow } from "./range.ts";
 import { ReadJob, rangeWork, readTxnWork } from "./reads.ts";
@@ -26,7 +27,6 @@ import { planProblem, planTxn, putProblem, runDelete, runPlan, runPut } from "./
 import {
   type ChangeListener,
   done,
-  type KvContext,
   type KvOutcome,
   type KvStore,
   type Outcome,
@@ -69,14 +69,14 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
     return this.#alarms;
   }
 
-  /** Replicated bytes that count against the quota. */
+  /** Bytes that count against the quota: a function of what was applied, so equal on all members at equal index. */
   get usedBytes(): number {
     return this.store.logicalBytes + this.leases.size * LEASE_BYTES;
   }
 
   /** Executes a committed request, which `requestProblem` did not refuse when it was proposed. */
-  apply(request: KvRequest, context: KvContext): KvOutcome {
-    const refusal = this.#refusal(request, context);
+  apply(request: KvRequest): KvOutcome {
+    const refusal = this.#refusal(request);
     if (refusal !== undefined) return refused(refusal);
     try {
       const result = this.#execute(request);
@@ -126,16 +126,10 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
   }
 
   /** Why a request is not even looked at. What makes room is never refused for want of it. */
-  #refusal(request: KvRequest, context: KvContext): KvError | undefined {
+  #refusal(request: KvRequest): KvError | undefined {
     if (request.type === "alarm" || request.type === "leaseCheckpoint") return undefined;
     if (this.#alarms.isCorrupt) return ERR.corrupt;
-    const cost = costOf(request);
-    if (cost === 0) return undefined;
-    if (this.#alarms.isFull) return ERR.noSpace;
-    if (this.usedBytes + cost < context.quotaBytes) return undefined;
-    // Every member comes to this at the same entry, so the alarm needs no entry of its own; nor a member's name.
-    this.#alarms.activate({ member: WHOLE_CLUSTER, alarm: "nospace" });
-    return ERR.noSpace;
+    return this.#alarms.isFull && costOf(request) > 0 ? ERR.noSpace : undefined;
   }
 
   #execute(request: KvRequest): KvResponse | KvError {

@@ -33,14 +33,6 @@ export interface ChangeListener {
   compacted(revision: number): void;
 }
 
-/** What an entry's execution may depend on beside the state. Replicated facts only: equal on all members. */
-export interface KvContext {
-  /** Index of the log entry. */
-  readonly index: number;
-  /** Bound of the store's logical bytes; Infinity: none. */
-  readonly quotaBytes: number;
-}
-
 /** What executing a request came to. `Response` is the kind of answer that the request has. */
 export type Outcome<Response> =
   | {

@@ -65,8 +65,8 @@ class Backend {
   }
 }
 
-function load(state: BackendState, below?: Map<string, Uint8Array>, quotaBytes?: number): AppliedState {
-  const options = { ...(below && { below }), ...(quotaBytes && { quotaBytes }) };
+function load(state: BackendState, below?: Map<string, Uint8Array>): AppliedState {
+  const options = below === undefined ? {} : { below };
   const loaded = AppliedState.load(state, options);
   if (loaded.type === "refused") throw new Error(loaded.reason);
   return loaded.state;
@@ -147,29 +147,28 @@ describe("entries with requests", () => {
     // The same entry on states that differ where no entry says so: as if one member had lost something.
     const hashes = [[], [put("a")], [grant(9n)]].map((before) => {
       const state = load(emptyState());
-      for (const request of before)
-        state.kv.apply(request, { index: 0, quotaBytes: Number.POSITIVE_INFINITY });
+      for (const request of before) state.kv.apply(request);
       state.applyNormal(entry(1, put("a", "1", { lease: 9n, prevKv: true })));
       return state.hash();
     });
     expect(new Set(hashes).size).toBe(2);
     const revisions = [0, 1].map((extra) => {
       const state = load(emptyState());
-      for (let i = 0; i < extra; i++)
-        state.kv.apply(put("b"), { index: 0, quotaBytes: Number.POSITIVE_INFINITY });
+      for (let i = 0; i < extra; i++) state.kv.apply(put("b"));
       state.applyNormal(entry(1, put("a")));
       return state.hash();
     });
     expect(new Set(revisions).size).toBe(2);
   });
 
-  it("the quota is that of the options, and its alarm is saved", () => {
-    const state = load(emptyState(), undefined, 1000);
-    expect(state.applyNormal(entry(1, put("a", "x".repeat(2000))))).toMatchObject({
+  it("an alarm is saved under the member that raised it", () => {
+    const state = load(emptyState());
+    state.applyNormal(entry(1, { type: "alarm", action: "activate", member: 10n, alarm: "nospace" }));
+    expect(state.applyNormal(entry(2, put("a")))).toMatchObject({
       outcome: { type: "refused", error: ERR.noSpace },
     });
     const { puts } = state.takeChanges();
-    expect(puts.map(([name]) => name).sort()).toEqual(["an0000000000000000", "h", "r1"]);
+    expect(puts.map(([name]) => name).sort()).toEqual(["an000000000000000a", "h", "r1"]);
   });
 
   it("one batch carries records of all kinds", () => {

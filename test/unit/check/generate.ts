@@ -153,7 +153,7 @@ class Generator implements WatcherHost {
     const outcome = this.model.apply(request);
     const index = this.#log.length + 1;
     const identity = `${operation ?? `m${index}`}`;
-    this.#log.push({ index, at: this.now, identity, operation, request, refused: undefined });
+    this.#log.push({ index, at: this.now, identity, operation, request });
     this.#applied.push({ revision: this.model.revision, compactRevision: this.model.compactRevision });
     return outcome;
   }

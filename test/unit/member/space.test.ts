@@ -1,8 +1,9 @@
 // Goal: what is kept stays within its bounds: compacted revisions are deleted in parts, the quota refuses what would
 // grow, and who lags behind takes no writes. Method: the in-memory harness with small parts, small quotas, held disks.
 import { describe, expect, it } from "vitest";
+import { costOf } from "../../../src/apply/index.ts";
 import { ERR, type KvError } from "../../../src/base/index.ts";
-import type { Request } from "../../../src/member/index.ts";
+import { bootstrapLog, type Request, type WriteRequest } from "../../../src/member/index.ts";
 import { MAX_APPLY_LAG } from "../../../src/member/requests-in.ts";
 import { compare, put as putOp, range, txn } from "../../support/kv-world.ts";
 import { Cluster, type Node } from "../../support/member-harness.ts";
@@ -23,6 +24,13 @@ const IDS = [1n, 2n, 3n];
 /** Records of values that are durable. */
 function valuesOnDisk(node: Node): number {
   return [...node.disk.state.records.keys()].filter((name) => name[0] === "v").length;
+}
+
+function letLead(cluster: Cluster, id: bigint): bigint {
+  const leader = cluster.elect();
+  if (leader !== id) cluster.ask(leader, { type: "transferLeader", to: id });
+  cluster.until(() => cluster.leader() === id);
+  return cluster.elect();
 }
 
 describe("deleting what was compacted", () => {
@@ -102,7 +110,8 @@ describe("deleting what was compacted", () => {
 });
 
 describe("the quota", () => {
-  const deactivate = write({ type: "alarm", action: "deactivate", member: 0n, alarm: "nospace" });
+  const deactivate = (member: bigint) =>
+    write({ type: "alarm", action: "deactivate", member, alarm: "nospace" });
   const value = "x".repeat(500);
 
   it("refuses what would grow, at every member and over restarts, until room is made and the alarm is off", () => {
@@ -118,6 +127,7 @@ describe("the quota", () => {
     for (const node of cluster.nodes.values()) cluster.open(node);
     const at = cluster.elect();
     const { revision } = cluster.member(at).kv.store;
+    expect(cluster.member(at).kv.alarms.list()).toEqual([{ member: leader, alarm: "nospace" }]);
     const growing: readonly Request[] = [
       put("a", ""),
       grant(60),
@@ -132,11 +142,73 @@ describe("the quota", () => {
     expect(cluster.ask(at, compact(revision + 1)).type).toBe("done");
     // Room alone is not enough: an operator says that it is well.
     expect(cluster.ask(at, put("a", "1"))).toMatchObject({ error: ERR.noSpace });
-    expect(cluster.ask(at, deactivate)).toMatchObject({ response: { alarms: [{ alarm: "nospace" }] } });
+    expect(cluster.ask(at, deactivate(leader))).toMatchObject({
+      response: { alarms: [{ alarm: "nospace" }] },
+    });
     expect(cluster.ask(at, put("a", "1")).type).toBe("done");
     cluster.advance(500);
     const hashes = IDS.map((id) => cluster.member(id).stateHash());
     expect(new Set(hashes).size).toBe(1);
+  });
+
+  it("is that of the leader: members with other quotas stay equal, whoever leads", () => {
+    const cluster = new Cluster();
+    const { log } = bootstrapLog({ voters: IDS, leaseMs: 0 });
+    for (const id of IDS) cluster.add(id, { quotaBytes: 5_000 * Number(id) }, log);
+    const small = letLead(cluster, 1n);
+    let puts = 0;
+    while (puts < 100 && cluster.ask(small, put("k", value)).type === "done") puts++;
+    expect([puts > 4, puts < 10]).toEqual([true, true]);
+    expect(cluster.ask(small, deactivate(small))).toMatchObject({ response: { alarms: [{}] } });
+    const large = letLead(cluster, 3n);
+    // Forwarded by the member whose own quota is used up.
+    for (let more = 0; more < 5; more++) expect(cluster.ask(small, put("k", value)).type).toBe("done");
+    cluster.advance(500);
+    expect(cluster.member(large).kv.alarms.list()).toEqual([]);
+    expect(new Set(IDS.map((id) => cluster.member(id).stateHash())).size).toBe(1);
+    expect(new Set(IDS.map((id) => cluster.member(id).kv.usedBytes)).size).toBe(1);
+  });
+
+  /** A put takes less than it costs beforehand; leases take what they cost, and so come close to any quota. */
+  function fill(cluster: Cluster): void {
+    cluster.elect();
+    for (const request of [put("x", "1"), grant(60), grant(60), grant(60), grant(60), grant(60)]) {
+      expect(cluster.ask(1n, request).type).toBe("done");
+    }
+  }
+
+  const crossing: readonly { name: string; request: WriteRequest }[] = [
+    { name: "put", request: putOp("a", "1") },
+    { name: "txn", request: txn([], [putOp("a", "1")]) },
+    { name: "grant", request: { type: "leaseGrant", id: 2n, ttl: 60 } },
+  ];
+  it.each(crossing)("refuses a $name that would reach it, changing nothing, and raises NOSPACE", (row) => {
+    const { request } = row;
+    // Up to the quota, not at it (etcd: backendQuota.Available); what the first put leaves is known from a twin.
+    const twin = Cluster.start([1n]);
+    fill(twin);
+    const quotaBytes = twin.member(1n).kv.usedBytes + costOf(request);
+    for (const [spare, type] of [
+      [1, "done"],
+      [0, "refused"],
+    ] as const) {
+      const cluster = Cluster.start([1n], { quotaBytes: quotaBytes + spare });
+      fill(cluster);
+      const { revision } = cluster.member(1n).kv.store;
+      const answer = cluster.ask(1n, write(request));
+      expect(answer.type).toBe(type);
+      if (type === "done") continue;
+      expect(answer).toMatchObject({ error: ERR.noSpace });
+      expect(cluster.member(1n).kv.store.revision).toBe(revision);
+      cluster.advance(100);
+      expect(cluster.member(1n).kv.alarms.list()).toEqual([{ member: 1n, alarm: "nospace" }]);
+      // The alarm alone forbids it, too, with room or without.
+      expect(cluster.ask(1n, remove("x")).type).toBe("done");
+      expect(cluster.ask(1n, compact(revision + 1)).type).toBe("done");
+      expect(cluster.ask(1n, write(request))).toMatchObject({ error: ERR.noSpace });
+      expect(cluster.ask(1n, deactivate(1n)).type).toBe("done");
+      expect(cluster.ask(1n, write(request)).type).toBe("done");
+    }
   });
 
   it("stops everything that reads or writes when the state is said to be corrupt", () => {

@@ -1,7 +1,7 @@
-// Goal: leases, alarms and the quota decide as etcd's do (etcd.md §1.4, §1.5), at the same entry on every member.
-// Method: tables of short histories; a refusal must leave everything alone, the quota's alarm excepted.
+// Goal: leases and alarms decide as etcd's do (etcd.md §1.4, §1.5), at the same entry on every member, and requests
+// count against the quota as there. Method: tables of short histories; a refusal must leave everything alone.
 import { describe, expect, it } from "vitest";
-import { costOf, WHOLE_CLUSTER } from "../../../../src/apply/index.ts";
+import { costOf } from "../../../../src/apply/index.ts";
 import { ERR, type KvError } from "../../../../src/base/index.ts";
 import type { AlarmRequest, KvRequest } from "../../../../src/pb/kv.ts";
 import { compaction, del, grant, KvWorld, put, range, txn } from "../../../support/kv-world.ts";
@@ -102,6 +102,14 @@ describe("alarms", () => {
     { type: "leaseCheckpoint", leases: [] },
     alarm("deactivate", "nospace", 9n),
   ];
+  it("come before what else is wrong with a lease (etcd: the chain of appliers)", () => {
+    const tooLong = grant(1n, 9_000_000_001);
+    const world = new KvWorld(grant(1n), alarm("activate", "nospace"));
+    expect(world.apply(tooLong)).toEqual({ type: "refused", error: ERR.noSpace });
+    world.mustDo(alarm("activate", "corrupt"));
+    expect(world.apply(tooLong)).toEqual({ type: "refused", error: ERR.corrupt });
+  });
+
   const rows: readonly { kind: AlarmRequest["alarm"]; error: KvError; refused: readonly number[] }[] = [
     { kind: "nospace", error: ERR.noSpace, refused: [0, 2, 3, 4, 8] },
     { kind: "corrupt", error: ERR.corrupt, refused: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] },
@@ -176,45 +184,6 @@ describe("quota", () => {
   ];
   it.each(costs)("cost of $name", ({ request, cost }) => {
     expect(costOf(request)).toBe(cost);
-  });
-
-  const crossing: readonly { name: string; request: KvRequest }[] = [
-    { name: "put", request: put("a", "1") },
-    { name: "txn", request: txn([], [put("a", "1")]) },
-    { name: "grant", request: grant(2n) },
-  ];
-  it.each(crossing)("a $name that would cross it is refused and raises NOSPACE", ({ request }) => {
-    const world = new KvWorld(grant(1n), put("x"));
-    const cost = costOf(request);
-    // Up to the quota, not at it (etcd: backendQuota.Available).
-    world.quotaBytes = world.state.usedBytes + cost;
-    const [revision, compactRevision, bytes] = world.fingerprint();
-    expect(world.apply(request)).toEqual({ type: "refused", error: ERR.noSpace });
-    expect(world.fingerprint().slice(0, 3)).toEqual([revision, compactRevision, bytes]);
-    expect(world.state.alarms.list()).toEqual([{ member: WHOLE_CLUSTER, alarm: "nospace" }]);
-    // Room alone does not help; the alarm must be switched off.
-    world.quotaBytes = Number.POSITIVE_INFINITY;
-    expect(world.apply(request)).toEqual({ type: "refused", error: ERR.noSpace });
-    world.mustDo(alarm("deactivate", "nospace", WHOLE_CLUSTER));
-    expect(world.apply(request).type).toBe("done");
-  });
-
-  it("one byte more is enough", () => {
-    const world = new KvWorld(put("x"));
-    world.quotaBytes = world.state.usedBytes + costOf(put("a")) + 1;
-    expect(world.apply(put("a")).type).toBe("done");
-  });
-
-  it("is judged by what is kept: deletes and compaction make room, physical or not", () => {
-    const world = new KvWorld(
-      ...Array.from({ length: 20 }, (_, i) => put("x", String(i).padStart(500, "0"))),
-    );
-    world.quotaBytes = world.state.usedBytes;
-    expect(world.apply(put("a"))).toEqual({ type: "refused", error: ERR.noSpace });
-    world.mustDo(del("x"));
-    world.mustDo(compaction(world.state.store.revision));
-    world.mustDo(alarm("deactivate", "nospace", WHOLE_CLUSTER));
-    expect(world.apply(put("a")).type).toBe("done");
   });
 
   it("counts leases, also after a restart", () => {
