@@ -22,6 +22,7 @@ export type KvRule =
   | "stale read"
   | "went back"
   | "lease keepalive"
+  | "lease read"
   // Watchers.
   | "watch protocol"
   | "watch filter"

@@ -16,7 +16,17 @@ import { latin1 } from "./model-rules.ts";
 const FORMAT = 1;
 
 /** Fields of a history that are lists; each of their items is a line. */
-const LISTS = ["operations", "watches", "keepAlives", "dumps", "log", "faults", "leaders"] as const;
+const LISTS = [
+  "operations",
+  "watches",
+  "keepAlives",
+  "leaseReads",
+  "hashAnswers",
+  "dumps",
+  "log",
+  "faults",
+  "leaders",
+] as const;
 type ListName = (typeof LISTS)[number];
 
 /** A history as lines of text. */
@@ -37,6 +47,8 @@ export function historyOfLines(lines: Iterable<string>): KvHistory {
     operations: [],
     watches: [],
     keepAlives: [],
+    leaseReads: [],
+    hashAnswers: [],
     dumps: [],
     log: [],
     faults: [],

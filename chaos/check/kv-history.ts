@@ -112,6 +112,8 @@ export interface WatchRecord {
   /** When the create request was sent. */
   readonly call: number;
   readonly answers: readonly WatchAnswer[];
+  /** When its client asked to cancel it; Infinity: never. */
+  readonly cancelAsked: number;
   /** When the connection broke or the client left it; Infinity: open until the end of the run. */
   readonly closed: number;
   /**
@@ -133,6 +135,28 @@ export interface KeepAliveRecord {
   readonly revision: number;
   /** Seconds; 0: there is no such lease; undefined: no answer. */
   readonly ttl: number | undefined;
+}
+
+/** An answer to a question about one lease (LeaseTimeToLive) or about all of them (LeaseLeases). */
+export interface LeaseReadRecord {
+  readonly client: number;
+  readonly member: string;
+  readonly call: number;
+  readonly returned: number;
+  /** Of the header. */
+  readonly revision: number;
+  readonly said:
+    | {
+        readonly type: "one";
+        readonly lease: bigint;
+        /** Seconds left; -1: there is no such lease. */
+        readonly ttl: number;
+        /** Seconds; 0: there is no such lease. */
+        readonly grantedTtl: number;
+        /** In order of bytes; undefined: not asked for. */
+        readonly keys: readonly Uint8Array[] | undefined;
+      }
+    | { readonly type: "all"; readonly leases: readonly bigint[] };
 }
 
 /** What a member held when all was at rest. */
@@ -157,6 +181,11 @@ export interface LeaseDump {
   readonly ttl: number;
   /** In order of bytes. */
   readonly keys: readonly Uint8Array[];
+}
+
+/** A member's answer to HashKV at some time of the run. */
+export interface HashAnswer extends HashRecord {
+  readonly member: string;
 }
 
 export interface HashRecord {
@@ -201,6 +230,8 @@ export interface KvHistory {
   readonly operations: readonly KvOperation[];
   readonly watches: readonly WatchRecord[];
   readonly keepAlives: readonly KeepAliveRecord[];
+  readonly leaseReads: readonly LeaseReadRecord[];
+  readonly hashAnswers: readonly HashAnswer[];
   /** Empty: nothing is known of the end. */
   readonly dumps: readonly MemberDump[];
   /**

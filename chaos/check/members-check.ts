@@ -73,20 +73,14 @@ function showLeases({ leases }: Pick<MemberDump, "leases">): string {
 
 function checkHashes(history: KvHistory, findings: Findings): void {
   const first = new Map<string, { readonly member: string; readonly hash: number }>();
-  for (const { member, hashes } of history.dumps) {
-    for (const { revision, compactRevision, hash } of hashes) {
-      const at = `revision ${revision} compacted at ${compactRevision}`;
-      const other = first.get(at);
-      if (other === undefined) first.set(at, { member, hash });
-      else if (other.hash !== hash) {
-        findings.add(
-          "member hash",
-          `${at}: ${other.member} says ${other.hash >>> 0}, ${member} says ${hash >>> 0}`,
-          {
-            revisions: [revision],
-          },
-        );
-      }
+  const ofDumps = history.dumps.flatMap(({ member, hashes }) => hashes.map((hash) => ({ ...hash, member })));
+  for (const { member, revision, compactRevision, hash } of [...history.hashAnswers, ...ofDumps]) {
+    const at = `revision ${revision} compacted at ${compactRevision}`;
+    const other = first.get(at);
+    if (other === undefined) first.set(at, { member, hash });
+    else if (other.hash !== hash) {
+      const says = `${at}: ${other.member} says ${other.hash >>> 0}, ${member} says ${hash >>> 0}`;
+      findings.add("member hash", says, { revisions: [revision] });
     }
   }
 }

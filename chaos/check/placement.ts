@@ -14,8 +14,9 @@ import {
   type KeepAliveRecord,
   type KvHistory,
   type KvOperation,
+  type LeaseReadRecord,
 } from "./kv-history.ts";
-import { doorProblem, MAX_TXN_OPS } from "./model-rules.ts";
+import { doorProblem, latin1, MAX_TXN_OPS } from "./model-rules.ts";
 import { judgeAnswer, namesRevision, type Replay } from "./replay.ts";
 import type { Timeline } from "./timeline.ts";
 import { showOperation } from "./words.ts";
@@ -47,6 +48,7 @@ interface Item {
   place: number;
   readonly operation: KvOperation | undefined;
   readonly keepAlive: KeepAliveRecord | undefined;
+  readonly leaseRead?: LeaseReadRecord;
   readonly connection: number;
 }
 
@@ -111,6 +113,7 @@ export class Placement {
       }
       if (item.operation !== undefined) this.#placeOperation(item, item.operation);
       else if (item.keepAlive !== undefined) this.#placeKeepAlive(item, item.keepAlive);
+      else if (item.leaseRead !== undefined) this.#placeLeaseRead(item, item.leaseRead);
     }
   }
 
@@ -123,6 +126,12 @@ export class Placement {
     for (const keepAlive of this.#history.keepAlives) {
       const { call, returned } = keepAlive;
       items.push({ call, returned, connection: -1, operation: undefined, keepAlive, place: -1 });
+    }
+    // Without a log nobody knows which leases there are.
+    for (const leaseRead of this.#history.log === undefined ? [] : this.#history.leaseReads) {
+      const { call, returned } = leaseRead;
+      const nobody = { operation: undefined, keepAlive: undefined };
+      items.push({ call, returned, connection: -1, ...nobody, leaseRead, place: -1 });
     }
     // What a watcher was told had happened before; it comes after nothing.
     for (const watch of this.#history.watches) {
@@ -277,6 +286,41 @@ export class Placement {
     this.#findings.add("lease keepalive", `${when} says that lease ${lease.toString(16)} ${says}`, {
       at: keepAlive.call,
     });
+  }
+
+  /** Linearizable: at a position of its revision that real time allows, the leases are as it says. */
+  #placeLeaseRead(item: Item, leaseRead: LeaseReadRecord): void {
+    const { revision, returned, call, said } = leaseRead;
+    const start = this.#timeline.startOf(revision);
+    const first = Math.max(start ?? Number.POSITIVE_INFINITY, this.#floor);
+    const last = Math.min(this.#timeline.endOf(revision), this.#lastPlace(returned));
+    for (let place = first; place <= last; place++) {
+      if (!this.#isLeaseAnswer(leaseRead, place)) continue;
+      item.place = place;
+      return;
+    }
+    const what = said.type === "one" ? `lease ${said.lease.toString(16)} has ${said.ttl} s` : "the list";
+    const text = `${call}..${returned} of client ${leaseRead.client} at revision ${revision}: ${what} is wrong`;
+    this.#findings.add("lease read", text, { revisions: [revision], at: call });
+  }
+
+  #isLeaseAnswer({ said, revision }: LeaseReadRecord, place: number): boolean {
+    if (said.type === "all") return String(said.leases) === String(this.#timeline.leasesAt(place));
+    const { lease, ttl, grantedTtl, keys } = said;
+    if (!this.#timeline.hasLease(lease, place)) return ttl === -1 && grantedTtl === 0;
+    if (ttl < 0 || !this.#grantedTtls(lease).has(grantedTtl)) return false;
+    if (keys === undefined) return true;
+    const held = this.#replay.model.keyValues(revision).filter((kv) => kv.lease === lease);
+    return String(held.map((kv) => latin1(kv.key))) === String(keys.map(latin1));
+  }
+
+  /** An ID may have been granted again. */
+  #grantedTtls(lease: bigint): ReadonlySet<number> {
+    const ttls = new Set<number>();
+    for (const { request } of this.#timeline.steps) {
+      if (request.type === "leaseGrant" && request.id === lease) ttls.add(request.ttl);
+    }
+    return ttls;
   }
 
   /** Without a log: somebody may have granted the lease, and nobody has certainly revoked it. */

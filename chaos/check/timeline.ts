@@ -75,6 +75,12 @@ export class Timeline {
     return (lastAtOrBelow(this.#leases.get(id) ?? [], position) + 1) % 2 === 1;
   }
 
+  /** All leases at a position, in order of ID. */
+  leasesAt(position: number): readonly bigint[] {
+    const ids = [...this.#leases.keys()].filter((id) => this.hasLease(id, position));
+    return ids.sort((a, b) => (a < b ? -1 : 1));
+  }
+
   /** Whether a lease that is there at a position is gone at a later one. */
   losesLease(id: bigint, position: number): boolean {
     const turns = this.#leases.get(id) ?? [];

@@ -19,6 +19,8 @@ const REASON = {
   compacted: "etcdserver: mvcc: required revision has been compacted",
 } as const;
 
+const OF_RIGHTS = /permission denied|auth/;
+
 /** Checks all watchers. Returns the number of events that were looked at. */
 export function checkWatches(
   history: KvHistory,
@@ -191,8 +193,14 @@ class WatcherCheck {
 
   #cancel(answer: WatchAnswer): Problem | undefined {
     this.#ended = true;
-    if (answer.compactRevision <= 0) return undefined;
-    const { compactRevision } = answer;
+    const { compactRevision, cancelReason } = answer;
+    if (compactRevision <= 0) {
+      if (answer.events.length > 0) return { rule: "watch protocol", text: "a cancel carries events" };
+      const isAsked = this.#watch.cancelAsked <= answer.at && cancelReason === "";
+      // A member may take a right away; that has nothing to do with keys.
+      if (isAsked || OF_RIGHTS.test(cancelReason)) return undefined;
+      return { rule: "watch protocol", text: `cancelled with "${cancelReason}", and nobody asked for it` };
+    }
     const wanted = Math.max(this.#start, this.#lastRevision + 1, this.#bookmark + 1);
     const isKnown = this.#compactions.some(
       ({ revision, call }) => revision === compactRevision && call < answer.at,

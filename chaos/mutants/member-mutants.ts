@@ -85,7 +85,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     [
       "requests-in.ts",
       '      else readLinearizable(s, id, request);\n      return;\n    case "leaseLeases":',
-      '      else answerRead(s, { id, request, deadline: s.now });\n      return;\n    case "leaseLeases":',
+      '      else answerRead(s, { id, request, deadline: s.now + s.options.requestTimeoutMs });\n      return;\n    case "leaseLeases":',
     ],
   ),
   mutant(

@@ -48,6 +48,10 @@ interface Watched {
 export interface Observed {
   status(): MemberStatus;
   stateHash(): number;
+  readonly kv: {
+    readonly usedBytes: number;
+    readonly alarms: { readonly isFull: boolean; readonly isCorrupt: boolean };
+  };
 }
 
 interface KnownEntry {
@@ -64,6 +68,8 @@ export class Invariants {
   readonly #committedChains: number[] = [0];
   readonly #committedTerms: number[] = [0];
   readonly #stateHashes: (number | undefined)[] = [];
+  /** Bytes that count against the quota and the alarms, by applied index. */
+  readonly #space: (number | undefined)[] = [];
   readonly #confHashes: (string | undefined)[] = [];
   readonly #leaders = new Map<number, number>();
   /** term * 32 + candidate -> machines whose vote is bound to it by what is durable. */
@@ -534,6 +540,16 @@ export class Invariants {
     if (known === undefined) this.#stateHashes[applied] = hash;
     else if (known !== hash)
       violate("state-machine-safety", `member ${slot} differs in its state at ${applied}`);
+    // Replicated, and no part of the hash: it is over what requests answered.
+    const { usedBytes, alarms } = member.kv;
+    const space = usedBytes * 4 + (alarms.isFull ? 2 : 0) + (alarms.isCorrupt ? 1 : 0);
+    const knownSpace = this.#space[applied];
+    if (knownSpace === undefined) this.#space[applied] = space;
+    else if (knownSpace !== space)
+      violate(
+        "state-machine-safety",
+        `member ${slot} counts ${usedBytes} bytes at ${applied}, others do not`,
+      );
     const conf = watched.conf?.hash;
     const knownConf = this.#confHashes[applied];
     if (knownConf === undefined) this.#confHashes[applied] = conf;

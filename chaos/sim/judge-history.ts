@@ -58,12 +58,11 @@ function judgeBeginning(history: KvHistory): void {
 /** Everything that the checkers read. @param dumps what the members hold, when all is at rest */
 export function historyOf(world: World, dumps: readonly MemberDump[]): KvHistory {
   const nameOf = (slot: number): string => `m${slot}`;
-  const { operations, keepAlives } = world.workload.history(nameOf);
+  const records = world.workload.history(nameOf);
   return {
     title: `seed ${world.plan.seed}`,
-    operations,
+    ...records,
     watches: world.watchers.history(nameOf),
-    keepAlives,
     dumps,
     log: logOf(world),
     faults: world.bands,

@@ -31,12 +31,23 @@ export const REQUEST_KINDS = [
   "leaseGrant",
   "leaseRevoke",
   "keepAlive",
+  "leaseTimeToLive",
+  "leaseLeases",
+  "hashKv",
+  "disarm",
 ] as const;
 
 export type RequestKind = (typeof REQUEST_KINDS)[number];
 
-/** A request on the way, or a keepalive. */
-export type Drawn = ClientRequest | { readonly type: "keepAlive"; readonly id: bigint };
+/** A request on the way: of the key-value model, or one of those that are judged by other means. */
+export type Drawn = ClientRequest | SideRequest;
+
+/** What no model of keys answers: time of leases, hashes. */
+export type SideRequest =
+  | { readonly type: "keepAlive"; readonly id: bigint }
+  | { readonly type: "leaseTimeToLive"; readonly id: bigint; readonly keys: boolean }
+  | { readonly type: "leaseLeases" }
+  | { readonly type: "hashKv"; readonly revision: number };
 
 /** What clients know of the world when they ask. */
 export interface Knowledge {
@@ -44,8 +55,12 @@ export interface Knowledge {
   readonly revision: number;
   /** Leases that were granted, newest last; most of them are gone. */
   readonly leases: readonly bigint[];
+  /** Members that clients know of; never empty. */
+  readonly members: readonly bigint[];
 }
 
+/** A TTL above the largest that is granted, seconds. */
+const TOO_LONG = 9_000_000_001;
 const FROM_KEY = Uint8Array.of(0);
 /** First key and end of the prefix that all keys share. */
 const PREFIX = bytesOf("k");
@@ -92,11 +107,28 @@ export class RequestDraw {
           physical: false,
         };
       case "leaseGrant":
-        return { type: "leaseGrant", id: this.#newLease(), ttl: rng.int(0, 8) };
+        return {
+          type: "leaseGrant",
+          id: this.#newLease(),
+          ttl: rng.int(0, 40) === 0 ? TOO_LONG : rng.int(0, 8),
+        };
       case "leaseRevoke":
         return { type: "leaseRevoke", id: this.#lease() };
       case "keepAlive":
         return { type: "keepAlive", id: this.#lease() };
+      case "leaseTimeToLive":
+        return { type: "leaseTimeToLive", id: this.#lease(), keys: rng.int(0, 2) === 0 };
+      case "leaseLeases":
+        return { type: "leaseLeases" };
+      case "hashKv":
+        return { type: "hashKv", revision: rng.int(0, 3) === 0 ? 0 : this.#revisionAround(10, 1) };
+      case "disarm":
+        return {
+          type: "alarm",
+          action: "deactivate",
+          member: rng.pick(this.#knowledge.members),
+          alarm: "nospace",
+        };
     }
   }
 
@@ -125,21 +157,30 @@ export class RequestDraw {
     };
   }
 
-  /** A watch from up to a hundred revisions back to a hundred ahead, or from now on. */
+  /**
+   * A watch from up to a hundred revisions back to a hundred ahead, or from now on; now and then what must be refused:
+   * a negative revision, an ID that may be in use on the stream.
+   */
   watch(): WatchCreate {
     const rng = this.#rng;
     const span = rng.int(0, 3) === 0 ? { key: this.#key(), rangeEnd: EMPTY_BYTES } : this.#span();
     const kind = rng.int(0, 8);
     return {
       ...span,
-      startRevision: rng.int(0, 3) === 0 ? 0 : this.#revisionAround(REVISION_REACH, REVISION_REACH),
+      startRevision: this.#startRevision(),
       progressNotify: rng.int(0, 2) === 0,
       noPut: kind === 0,
       noDelete: kind === 1,
       prevKv: rng.int(0, 2) === 0,
       fragment: rng.int(0, 2) === 0,
-      watchId: 0,
+      watchId: rng.int(0, 6) === 0 ? rng.int(1, 4) : 0,
     };
+  }
+
+  #startRevision(): number {
+    const dice = this.#rng.int(0, 30);
+    if (dice === 0) return -1;
+    return dice < 10 ? 0 : this.#revisionAround(REVISION_REACH, REVISION_REACH);
   }
 
   #key(): Uint8Array {

@@ -109,7 +109,7 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
   const snapshotEntries = rng.pick([5, 10, 20, 50, 100, 300, 1000]);
   const delayMeanUs = rng.pick([100, 300, 1_000, 3_000, 8_000]);
   const fifo = rng.int(0, 3) === 0;
-  return {
+  const drawn: SeedConfig = {
     members,
     learners: rng.pick([0, 0, 0, 1, 2]),
     calm,
@@ -143,7 +143,7 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     keys: rng.int(1, 6),
     wander: rng.pick([2, 16, 16, 200]),
     operationsPerSecond: rng.int(9, 13),
-    mix: drawMix(rng),
+    mix: [],
     watchers: rng.pick([0, 1, 2, 3]),
     maxWatchBytes: rng.pick([200, 3_000, 1_000_000]),
     watchFragmentBytes: rng.pick([100, 2_000, 2_000_000]),
@@ -156,10 +156,11 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     // Batches of many sectors can be torn in more ways than those of one.
     valueBytes: rng.pick([0, 0, 700, 2_500]),
   };
+  return { ...drawn, mix: drawMix(rng, drawn.quotaBytes < 2 ** 31) };
 }
 
 /** Weights of `REQUEST_KINDS`. There is always a write and a linearizable read. */
-function drawMix(rng: Rng): number[] {
+function drawMix(rng: Rng, isQuotaSmall: boolean): number[] {
   const optional = (weight: number): number => (rng.int(0, 4) === 0 ? 0 : weight);
   const leases = rng.int(0, 3) > 0;
   return [
@@ -174,6 +175,10 @@ function drawMix(rng: Rng): number[] {
     leases ? 2 : 0,
     leases ? optional(1) : 0,
     leases ? rng.int(2, 6) : 0,
+    leases ? optional(1) : 0,
+    leases ? optional(1) : 0,
+    optional(1),
+    isQuotaSmall ? 1 : 0,
   ];
 }
 

@@ -39,6 +39,7 @@ interface Watcher {
   readonly request: WatchCreate;
   readonly call: number;
   readonly answers: WatchAnswer[];
+  cancelAsked: number;
   closed: number;
   watchId: number;
   /** Where to go on: the revision after the last one that it was told of. */
@@ -143,8 +144,8 @@ export class Watchers {
         lagging = `watcher ${watcher.id} is told from ${watcher.next} on, the store is at ${revision}`;
       }
       // One that waits for the future keeps its stream from reporting progress, as in etcd.
-      for (const { ended, request, watchId } of client.watchers) {
-        if (!ended && request.startRevision > revision) this.#atMachine(client, (s) => s.cancel(watchId));
+      for (const watcher of client.watchers) {
+        if (!watcher.ended && watcher.request.startRevision > revision) this.#cancel(client, watcher);
       }
       client.stream.requestProgress();
       this.#take(client);
@@ -164,6 +165,7 @@ export class Watchers {
       request: watcher.request,
       call: watcher.call,
       answers: watcher.answers,
+      cancelAsked: watcher.cancelAsked,
       closed: watcher.closed,
       mustReachEnd: open.has(watcher) && !watcher.ended,
     }));
@@ -207,12 +209,17 @@ export class Watchers {
     const { rng, watchers } = client;
     const victim = watchers[rng.int(0, MAX_WATCHERS)];
     if (victim !== undefined && !victim.ended && rng.int(0, 3) === 0) {
-      this.#atMachine(client, (stream) => stream.cancel(victim.watchId));
+      this.#cancel(client, victim);
     }
     if (watchers.filter((watcher) => !watcher.ended).length < MAX_WATCHERS) {
       this.#create(client, this.#draw(client).watch());
     }
     if (rng.int(0, 3) === 0) this.#atMachine(client, (stream) => stream.requestProgress());
+  }
+
+  #cancel(client: Client, watcher: Watcher): void {
+    watcher.cancelAsked = Math.min(watcher.cancelAsked, this.#host.queue.now);
+    this.#atMachine(client, (stream) => stream.cancel(watcher.watchId));
   }
 
   #create(client: Client, request: WatchCreate): void {
@@ -224,6 +231,7 @@ export class Watchers {
       request,
       call: this.#host.queue.now,
       answers: [],
+      cancelAsked: Number.POSITIVE_INFINITY,
       closed: Number.POSITIVE_INFINITY,
       watchId: -1,
       next: request.startRevision,

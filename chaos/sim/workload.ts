@@ -9,11 +9,14 @@ import { bytesOf, EMPTY_BYTES } from "../../src/base/index.ts";
 import type { Answer, Request } from "../../src/member/types.ts";
 import type { KvResponse } from "../../src/pb/kv.ts";
 import {
+  type ClientRequest,
   type ClientResponse,
+  type HashAnswer,
   isReadOnly,
   isSerializable,
   type KeepAliveRecord,
   type KvOperation,
+  type LeaseReadRecord,
   type OperationOutcome,
 } from "../check/kv-history.ts";
 import { operationKey, type Plan } from "./plan.ts";
@@ -45,12 +48,14 @@ export interface ClientOperation {
   readonly call: number;
   returned: number;
   outcome: OperationOutcome;
-  /** Of a keepalive: revision of the header, TTL. */
-  keepAlive: { readonly revision: number; readonly ttl: number } | undefined;
+  /** The answer to a request that no model of keys answers. */
+  side: SideAnswer | undefined;
   /** Highest index that any client had been told when this one was called. */
   readonly knownAtCall: number;
   readonly phase: number;
 }
+
+type SideAnswer = Extract<Answer, { type: "leaseKept" | "leaseTtl" | "leases" | "hash" }>;
 
 /** A write that nothing but the want of a leader can refuse. */
 const PROBE: Drawn = { type: "deleteRange", key: bytesOf("probe"), rangeEnd: EMPTY_BYTES, prevKv: false };
@@ -70,6 +75,8 @@ export interface WorkloadHost {
   readonly queue: EventQueue;
   /** Slots that clients know of, in order; never empty. */
   targets(): readonly number[];
+  /** Identity of the member at a slot. */
+  memberAt(slot: number): bigint;
   /** Number of the process at a slot, 0: none, the connect is refused. */
   bootOf(slot: number): number;
   /** Whether process `boot` of a slot has run for the whole life of a request, so that it must have answered it. */
@@ -176,8 +183,11 @@ export class Workload implements Knowledge {
         });
         return;
       case "leaseKept":
-        this.#succeeded(operation, answer.index, answer.revision);
-        operation.keepAlive = { revision: answer.revision, ttl: answer.ttl };
+      case "leaseTtl":
+      case "leases":
+      case "hash":
+        this.#succeeded(operation, "index" in answer ? answer.index : 0, answer.revision);
+        operation.side = answer;
         this.#end(operation, undefined);
         return;
       case "refused":
@@ -205,25 +215,20 @@ export class Workload implements Knowledge {
   }
 
   /** What the checkers get. @param nameOf of a member by slot */
-  history(nameOf: (slot: number) => string): {
-    readonly operations: KvOperation[];
-    readonly keepAlives: KeepAliveRecord[];
-  } {
-    const operations: KvOperation[] = [];
-    const keepAlives: KeepAliveRecord[] = [];
-    for (const { id, client, connection, slot, call, returned, request, outcome, keepAlive } of this
-      .operations) {
+  history(nameOf: (slot: number) => string): ClientRecords {
+    const records: ClientRecords = { operations: [], keepAlives: [], leaseReads: [], hashAnswers: [] };
+    for (const operation of this.operations) {
+      const { id, client, connection, slot, call, returned, request, outcome } = operation;
       const member = nameOf(slot);
       // It never left the client, so no member and no model has a say in it.
       if (outcome.type === "refused" && outcome.error === NOT_CONNECTED) continue;
-      if (request.type !== "keepAlive") {
-        operations.push({ id, client, connection, member, call, returned, request, outcome });
-        continue;
+      if (isOfModel(request)) {
+        records.operations.push({ id, client, connection, member, call, returned, request, outcome });
+      } else {
+        noteSide(records, operation, member);
       }
-      const { revision, ttl } = keepAlive ?? { revision: 0, ttl: undefined };
-      keepAlives.push({ client, member, lease: request.id, call, returned, revision, ttl });
     }
-    return { operations, keepAlives };
+    return records;
   }
 
   #succeeded(operation: ClientOperation, index: number, revision: number): void {
@@ -239,6 +244,10 @@ export class Workload implements Knowledge {
     if (operation.serializable) return;
     if (index > this.#highestKnown) this.#highestKnown = index;
     if (revision > this.revision) this.revision = revision;
+  }
+
+  get members(): readonly bigint[] {
+    return this.#host.targets().map((slot) => this.#host.memberAt(slot));
   }
 
   #learn(response: KvResponse): void {
@@ -296,13 +305,13 @@ export class Workload implements Knowledge {
       id: number * 100_000 + client.number,
       client: number,
       request,
-      serializable: request.type !== "keepAlive" && isSerializable(request),
+      serializable: isOfModel(request) ? isSerializable(request) : request.type === "hashKv",
       slot: client.probe ?? targets[client.target % targets.length] ?? 0,
       connection: 0,
       call: this.#host.queue.now,
       returned: Number.POSITIVE_INFINITY,
       outcome: { type: "pending" },
-      keepAlive: undefined,
+      side: undefined,
       knownAtCall: this.#highestKnown,
       phase: this.#phase,
     };
@@ -350,10 +359,47 @@ export class Workload implements Knowledge {
   }
 }
 
+/** Everything that the checkers of histories read of the clients. */
+interface ClientRecords {
+  readonly operations: KvOperation[];
+  readonly keepAlives: KeepAliveRecord[];
+  readonly leaseReads: LeaseReadRecord[];
+  readonly hashAnswers: HashAnswer[];
+}
+
+function isOfModel(request: Drawn): request is ClientRequest {
+  const { type } = request;
+  return type !== "keepAlive" && type !== "leaseTimeToLive" && type !== "leaseLeases" && type !== "hashKv";
+}
+
+function noteSide(records: ClientRecords, operation: ClientOperation, member: string): void {
+  const { client, request, side, call, returned } = operation;
+  if (request.type === "keepAlive") {
+    const { revision, ttl } = side?.type === "leaseKept" ? side : { revision: 0, ttl: undefined };
+    records.keepAlives.push({ client, member, lease: request.id, call, returned, revision, ttl });
+  } else if (request.type === "leaseTimeToLive" && side?.type === "leaseTtl") {
+    const { revision, ttl, grantedTtl } = side;
+    const keys = request.keys ? side.keys : undefined;
+    const said = { type: "one", lease: request.id, ttl, grantedTtl, keys } as const;
+    records.leaseReads.push({ client, member, call, returned, revision, said });
+  } else if (request.type === "leaseLeases" && side?.type === "leases") {
+    const { revision, leases } = side;
+    records.leaseReads.push({ client, member, call, returned, revision, said: { type: "all", leases } });
+  } else if (side?.type === "hash") {
+    const { hashRevision, compactRevision, hash } = side;
+    records.hashAnswers.push({ member, revision: hashRevision, compactRevision, hash });
+  }
+}
+
 function memberRequest(request: Drawn): Request {
   switch (request.type) {
     case "keepAlive":
       return { type: "leaseKeepAlive", lease: request.id };
+    case "leaseTimeToLive":
+      return { type: "leaseTimeToLive", lease: request.id, keys: request.keys };
+    case "leaseLeases":
+    case "hashKv":
+      return request;
     case "range":
       return { type: "read", read: request };
     case "txn":

@@ -354,6 +354,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     return this.roster.slotOf(id);
   }
 
+  memberAt(slot: number): MemberId {
+    return this.machineAt(slot).id;
+  }
+
   isServing(slot: number): boolean {
     const conf = this.leader()?.status?.conf;
     const { id } = this.machineAt(slot);
@@ -481,7 +485,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     const disk = new SimDisk(new Rng(this.plan.seed, `disk ${slot}`), settings);
     const backend = new BackendDisk(new Rng(this.plan.seed, `backend ${slot}`), emptyState());
     const leaseReads = config.readMode === "lease" || (config.readMode === "mixed" && slot % 2 === 0);
-    const options = this.#optionsOf(id, instance, leaseReads);
+    const options = { ...this.#optionsOf(id, instance, leaseReads), quotaBytes: this.#quotaOf(slot) };
     const streams = new MachineStreams(this, new Rng(this.plan.seed, `streams ${slot}`), config.chunkBytes);
     const machine = new Machine({ slot, id, clock, disk, backend }, options, streams, this);
     this.machines.push(machine);
@@ -500,6 +504,12 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
       case "twice":
         return rng.int(0, 2) * 2 * DRIFT_BOUND_PPM;
     }
+  }
+
+  /** Not the same for all: an option may differ, and must not make the members differ. */
+  #quotaOf(slot: number): number {
+    const { quotaBytes } = this.plan.config;
+    return quotaBytes + Math.floor(((slot % 3) * quotaBytes) / 8);
   }
 
   #optionsOf(id: MemberId, instance: InstanceId, leaseReads: boolean): MemberOptions {
@@ -521,7 +531,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
       backendBatchEntries: config.backendBatchEntries,
       maxSnapshotStreams: config.maxSnapshotStreams,
       snapshotTimeoutMs: config.snapshotTimeoutMs,
-      quotaBytes: config.quotaBytes,
+      quotaBytes: Number.POSITIVE_INFINITY,
       requestLimits: DEFAULT_REQUEST_LIMITS,
       maxWatchBytes: config.maxWatchBytes,
       watchFragmentBytes: config.watchFragmentBytes,

@@ -12,6 +12,7 @@ import {
   type KeepAliveRecord,
   type KvHistory,
   type KvOperation,
+  type LeaseReadRecord,
   type LogRecord,
   MAX_TXN_OPS,
   Model,
@@ -61,6 +62,7 @@ class Generator implements WatcherHost {
   readonly #options: GenerateOptions;
   readonly #operations: KvOperation[] = [];
   readonly #keepAlives: KeepAliveRecord[] = [];
+  readonly #leaseReads: LeaseReadRecord[] = [];
   readonly #log: LogRecord[] = [];
   readonly #applied: Applied[] = [{ revision: 1, compactRevision: -1 }];
   /** Position of each member in the log. */
@@ -160,7 +162,9 @@ class Generator implements WatcherHost {
 
   #call(client: number): void {
     if (this.#operations.length >= this.#options.operations) return;
-    if (this.random.chance(0.05)) this.#keepAlive(client);
+    const dice = this.random.int(0, 20);
+    if (dice === 0) this.#keepAlive(client);
+    else if (dice === 1) this.#readLeases(client);
     else this.#ask(client);
   }
 
@@ -254,6 +258,25 @@ class Generator implements WatcherHost {
     });
   }
 
+  #readLeases(client: number): void {
+    const lease = this.random.chance(0.8) ? (this.random.maybe(this.leases) ?? 66n) : 66n;
+    const call = this.now;
+    this.#later(this.#delay(50_000), () => {
+      const known = this.model.leases();
+      const found = known.find(({ id }) => id === lease);
+      const isOne = this.random.chance(0.7);
+      const one = { type: "one", lease, ttl: -1, grantedTtl: 0, keys: [] } as const;
+      const said = isOne
+        ? { ...one, ...(found && { ttl: this.random.int(0, 3), grantedTtl: found.ttl, keys: found.keys }) }
+        : ({ type: "all", leases: known.map(({ id }) => id) } as const);
+      const { revision } = this.model;
+      this.#later(this.#delay(50_000), () => {
+        this.#leaseReads.push({ client, member: "m1", call, returned: this.now, revision, said });
+        this.#next(client);
+      });
+    });
+  }
+
   #addWatcher(isOfAll: boolean): void {
     const member = this.random.int(0, MEMBERS.length);
     this.#watchers.push(new Watcher(this, this.#watchers.length, member, MEMBERS[member] ?? "", isOfAll));
@@ -268,6 +291,8 @@ class Generator implements WatcherHost {
       operations: this.#operations,
       watches,
       keepAlives: this.#keepAlives,
+      leaseReads: this.#leaseReads,
+      hashAnswers: [],
       dumps: MEMBERS.map((member) => ({
         member,
         revision: model.revision,

@@ -7,6 +7,7 @@ import {
   isSerializable,
   type KvHistory,
   type KvOperation,
+  type LeaseReadRecord,
   type OperationOutcome,
   type WatchAnswer,
   type WatchRecord,
@@ -266,8 +267,38 @@ const OF_ORDER: Readonly<Record<string, Mutation>> = {
   }),
 };
 
+/** Changes an answer about leases. */
+function changeLeaseRead(
+  change: (said: LeaseReadRecord["said"]) => LeaseReadRecord["said"] | undefined,
+): Mutation {
+  return ({ history }, random) => {
+    // Without a log nobody knows which leases there are.
+    if (history.log === undefined) return undefined;
+    const able = history.leaseReads.filter(({ said }) => change(said) !== undefined);
+    const chosen = random.maybe(able);
+    if (chosen === undefined) return undefined;
+    const said = change(chosen.said) ?? chosen.said;
+    const leaseReads = history.leaseReads.map((other) => (other === chosen ? { ...other, said } : other));
+    return { ...history, leaseReads };
+  };
+}
+
 /** Only with a log. */
 const OF_LOG: Readonly<Record<string, Mutation>> = {
+  "a list of leases has one that was never granted": changeLeaseRead((said) =>
+    said.type === "all" ? { ...said, leases: [...said.leases, 12_345_678n] } : undefined,
+  ),
+  "a lease has another key": changeLeaseRead((said) =>
+    said.type === "one" && said.ttl >= 0
+      ? { ...said, keys: [...(said.keys ?? []), Uint8Array.of(255)] }
+      : undefined,
+  ),
+  "a lease was granted for another time": changeLeaseRead((said) =>
+    said.type === "one" && said.ttl >= 0 ? { ...said, grantedTtl: said.grantedTtl + 1_000 } : undefined,
+  ),
+  "a lease that was never granted has time left": changeLeaseRead((said) =>
+    said.type === "one" ? { ...said, lease: 12_345_678n, ttl: 3, grantedTtl: 4 } : undefined,
+  ),
   "an acknowledged write is not in the log": ({ history }, random) => {
     const record = random.maybe(
       (history.log ?? []).filter(({ operation, request }) => {
@@ -329,6 +360,14 @@ const OF_MEMBERS: Readonly<Record<string, Mutation>> = {
       i === 1 ? { ...dump, hashes: dump.hashes.map((hash) => ({ ...hash, hash: hash.hash + 1 })) } : dump,
     ),
   }),
+  "two members give one revision another hash": ({ history }) => {
+    const at = { revision: 5, compactRevision: -1 };
+    const hashAnswers = [
+      { ...at, member: "m1", hash: 1 },
+      { ...at, member: "m2", hash: 2 },
+    ];
+    return { ...history, hashAnswers };
+  },
   "a member has another lease": ({ history }) => ({
     ...history,
     dumps: history.dumps.map((dump, i) =>
@@ -405,6 +444,12 @@ function withEvents(watch: WatchRecord): WatchAnswer[] {
 }
 
 const OF_WATCHERS: Readonly<Record<string, Mutation>> = {
+  "it is cancelled without a word from its client": changeWatch((watch) => {
+    const last = watch.answers.at(-1);
+    return (
+      last && [...watch.answers, { ...last, created: false, canceled: true, fragment: false, events: [] }]
+    );
+  }),
   "an event is dropped": changeWatch((watch, random) => {
     const answer = random.maybe(withEvents(watch));
     if (answer === undefined) return undefined;

@@ -90,6 +90,8 @@ export function generateRegisters(random: Random, count: number): KvHistory {
     operations,
     watches: [],
     keepAlives: [],
+    leaseReads: [],
+    hashAnswers: [],
     dumps: [],
     log: undefined,
     faults: [],

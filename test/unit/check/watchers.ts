@@ -30,6 +30,7 @@ export class Watcher {
   #next: number;
   #isCancelled = false;
   #closed = Number.POSITIVE_INFINITY;
+  #cancelAsked = Number.POSITIVE_INFINITY;
   readonly #closesAt: number;
 
   constructor(host: WatcherHost, id: number, member: number, name: string, isOfAll: boolean) {
@@ -63,7 +64,7 @@ export class Watcher {
   catchUp(): void {
     const { random, model } = this.#host;
     const { revision, compactRevision } = this.#host.memberView(this.member);
-    if (this.#host.now >= this.#closesAt) this.#closed = Math.min(this.#closed, this.#at + 1);
+    if (this.#host.now >= this.#closesAt) this.#leave();
     if (this.#isCancelled || this.#host.now >= this.#closed) return;
     let batch: Event[] = [];
     while (this.#next <= revision) {
@@ -80,6 +81,17 @@ export class Watcher {
     if (random.chance(0.2)) this.#answer({});
   }
 
+  /** Its client cancels it, or its connection breaks. */
+  #leave(): void {
+    if (this.#isCancelled || this.#closed !== Number.POSITIVE_INFINITY) return;
+    if (this.#host.random.chance(0.5)) {
+      this.#cancelAsked = this.#host.now;
+      this.#answer({ canceled: true });
+      this.#isCancelled = true;
+    }
+    this.#closed = this.#at + 1;
+  }
+
   record(): WatchRecord {
     const isOpen = this.#closed === Number.POSITIVE_INFINITY;
     return {
@@ -91,6 +103,7 @@ export class Watcher {
       request: this.#request,
       call: this.#call,
       answers: this.#answers,
+      cancelAsked: this.#cancelAsked,
       closed: this.#closed,
       mustReachEnd: isOpen,
     };
