@@ -165,8 +165,9 @@ const ABSENT: KeyValue = {
 
 function holdsFor(compare: Compare, kv: KeyValue): boolean {
   const { target, result } = compare;
-  if (target === undefined || result === undefined) return false;
-  const order = orderOf(target, kv);
+  // Numbers that etcd does not know: its switches pass over them.
+  if (result === undefined) return true;
+  const order = target === undefined ? 0 : orderOf(target, kv);
   if (result === "equal") return order === 0;
   if (result === "notEqual") return order !== 0;
   return result === "greater" ? order > 0 : order < 0;

@@ -21,6 +21,7 @@ import type {
   ResponseOp,
   TxnRequest,
 } from "../../src/pb/kv.ts";
+import { isReadOnly } from "./kv-history.ts";
 import {
   arrange,
   doorProblem,
@@ -257,10 +258,14 @@ export class Model implements ModelView {
     }
   }
 
-  /** etcd: applierV3Corrupt before applierV3Capped; what gives room again is never refused for want of it. */
+  /**
+   * etcd: applierV3Corrupt before applierV3Capped. Reads pass neither; what gives room again is never refused for want
+   * of it.
+   */
   #alarmProblem(request: KvRequest): KvError | undefined {
     if (this.#alarms.size === 0 || request.type === "alarm" || request.type === "leaseCheckpoint")
       return undefined;
+    if (request.type === "txn" && isReadOnly(request)) return undefined;
     const active = new Set([...this.#alarms.values()].map((entry) => entry.alarm));
     if (active.has("corrupt")) return ERR.corrupt;
     const { type } = request;

@@ -70,11 +70,11 @@ export interface DeleteRangeRequest {
 export type CompareResult = "equal" | "greater" | "less" | "notEqual";
 
 export interface Compare {
-  /** undefined: a number that etcd does not know; such a compare fails. */
+  /** undefined: a number that etcd does not know; such a compare holds. */
   readonly result: CompareResult | undefined;
   readonly key: Uint8Array;
   readonly rangeEnd: Uint8Array;
-  /** What is compared, with what. undefined: a target that etcd does not know; such a compare fails. */
+  /** What is compared, with what. undefined: a target that etcd does not know; it counts as equal. */
   readonly target:
     | { readonly type: "version" | "create" | "mod"; readonly value: number }
     | { readonly type: "value"; readonly value: Uint8Array }

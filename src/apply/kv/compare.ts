@@ -24,9 +24,9 @@ function holds(reader: KeyReader, compare: Compare): boolean {
 
 function holdsFor(reader: KeyReader, compare: Compare, meta: KeyMeta | undefined): boolean {
   const { target } = compare;
-  // A number that etcd does not know: no client that knows this protocol means anything by it.
-  if (target === undefined || compare.result === undefined) return false;
-  const difference = differenceTo(reader, target, meta);
+  // Numbers that etcd does not know fall through its switches: such a target is equal, such a result holds.
+  if (compare.result === undefined) return true;
+  const difference = target === undefined ? 0 : differenceTo(reader, target, meta);
   switch (compare.result) {
     case "equal":
       return difference === 0;

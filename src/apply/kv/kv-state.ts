@@ -88,7 +88,7 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
 
   /** Answers a range at once, however large it is; `startRange` is for those that may be large. */
   range(request: RangeRequest): RangeOutcome {
-    const problem = this.#readProblem() ?? this.store.readProblem(request.revision);
+    const problem = this.store.readProblem(request.revision);
     if (problem !== undefined) return refused(problem);
     try {
       return done(this.store.revision, rangeNow(this.store, request));
@@ -100,10 +100,7 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
   /** Starts a range. */
   startRange(request: RangeRequest): ReadJob<RangeResponse> {
     const { store } = this;
-    return new ReadJob(
-      store,
-      () => this.#readProblem() ?? store.readProblem(request.revision) ?? rangeWork(store, request),
-    );
+    return new ReadJob(store, () => store.readProblem(request.revision) ?? rangeWork(store, request));
   }
 
   /** Answers a txn that only reads, at once. */
@@ -114,18 +111,15 @@ export class KvState<S extends KvStore = KvStore, L extends Leases = Leases> {
   /** Starts a txn that only reads (`isReadOnlyTxn`). Its compares are judged here and now. */
   startReadTxn(request: TxnRequest): ReadJob<TxnResponse> {
     return new ReadJob(this.store, () => {
-      const problem = this.#readProblem();
-      if (problem !== undefined) return problem;
       const plan = planTxn(this.store, request);
       return planProblem(this.store, this.leases, plan) ?? readTxnWork(this.store, plan);
     });
   }
 
-  #readProblem(): KvError | undefined {
-    return this.#alarms.isCorrupt ? ERR.corrupt : undefined;
-  }
-
-  /** Why a request is not even looked at. What makes room is never refused for want of it. */
+  /**
+   * Why a request is not even looked at. What makes room is never refused for want of it. Reads do not come here: as in
+   * etcd they never pass the chain, CORRUPT or not.
+   */
   #refusal(request: KvRequest): KvError | undefined {
     if (request.type === "alarm" || request.type === "leaseCheckpoint") return undefined;
     if (this.#alarms.isCorrupt) return ERR.corrupt;
