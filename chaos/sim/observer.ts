@@ -24,6 +24,8 @@ interface Seen {
   persistSince: number | undefined;
   /** Index of a complete snapshot directory whose record is not durable. */
   directory: number | undefined;
+  /** The log names a snapshot that is not loaded yet. */
+  installing: boolean;
   readonly proposals: number[];
 }
 
@@ -109,12 +111,16 @@ export class Observer {
     seen.persistSince = undefined;
     if (batch.snapshot === undefined) return;
     seen.directory = undefined;
+    seen.installing = true;
     this.#sometimes.reached("snapshot record durable");
   }
 
   crashed(machine: Machine): void {
     const seen = this.#of(machine.slot);
     if (seen.directory !== undefined) this.#sometimes.reached("crash between snapshot directory and record");
+    if (seen.installing) this.#sometimes.reached("crash between snapshot record and install");
+    if (machine.streams.sending > 0) this.#sometimes.reached("crash while sending a snapshot");
+    if (machine.streams.isReceiving) this.#sometimes.reached("crash while receiving a snapshot");
     if (machine.process?.member.kv.store.compactionPending) {
       this.#sometimes.reached("crash while deleting what was compacted");
     }
@@ -130,8 +136,17 @@ export class Observer {
     this.#sometimes.reached("forged message refused");
   }
 
-  opened(): void {
+  opened(machine: Machine): void {
     this.#sometimes.reached("snapshot opened");
+    if (machine.streams.sending > 1) this.#sometimes.reached("two snapshots sent at once");
+  }
+
+  /** The first frame of a stream came in. */
+  comes(machine: Machine): void {
+    const { directory, installing } = this.#of(machine.slot);
+    if (machine.streams.isReceiving || directory !== undefined || installing) {
+      this.#sometimes.reached("snapshot comes while another does");
+    }
   }
 
   streamEnded(ok: boolean): void {
@@ -148,8 +163,10 @@ export class Observer {
     this.#sometimes.reached("stale snapshot discarded");
   }
 
-  installed(): void {
+  installed(machine: Machine, isWatched: boolean): void {
+    this.#of(machine.slot).installing = false;
     this.#sometimes.reached("snapshot installed");
+    if (isWatched) this.#sometimes.reached("watcher across a snapshot");
   }
 
   /** A process goes on after a pause. */
@@ -228,6 +245,7 @@ export class Observer {
       heardLeader: false,
       persistSince: undefined,
       directory: undefined,
+      installing: false,
       proposals: [],
     };
     this.#seen[slot] = seen;

@@ -22,6 +22,14 @@ export const SOMETIMES = {
   "crash between snapshot directory and record":
     "a process died with a complete directory and no record of it",
   "snapshot installed": "a member went on from a snapshot",
+  "crash while sending a snapshot": "a process died in the middle of a stream that it sent",
+  "crash while receiving a snapshot": "a process died in the middle of a stream that came",
+  "crash between snapshot record and install":
+    "a process died when the log named a snapshot that it had not loaded yet",
+  "two snapshots sent at once": "a stream was opened while another one was being sent",
+  "snapshot comes while another does":
+    "a stream began at a member that was receiving or installing another one",
+  "watcher across a snapshot": "a member with watchers went on from a snapshot",
   "snapshot over conflicting entries":
     "a snapshot replaced a log that held other entries at its place or behind",
   "stale snapshot discarded": "a complete snapshot was no longer wanted",

@@ -25,6 +25,7 @@ export interface SnapshotPort {
   reset(): void;
   /** Streams that are being sent. */
   readonly sending: number;
+  readonly isReceiving: boolean;
 }
 
 export interface StreamHost {
@@ -34,6 +35,8 @@ export interface StreamHost {
   machineAt(slot: number): Machine;
   slotOf(id: bigint): number;
   snapshotWritten(machine: Machine): void;
+  /** Whether a client has watchers there. */
+  isWatched(slot: number): boolean;
 }
 
 interface Outgoing {
@@ -68,6 +71,10 @@ export class MachineStreams implements SnapshotPort {
     return this.#outgoing.size;
   }
 
+  get isReceiving(): boolean {
+    return this.#incoming !== undefined;
+  }
+
   reset(): void {
     this.#outgoing.clear();
     this.#incoming = undefined;
@@ -91,6 +98,7 @@ export class MachineStreams implements SnapshotPort {
     if (frame.type === "refused") violate("assertion", `own snapshot frame does not decode: ${frame.reason}`);
     const { stream } = frame.value;
     if (frame.value.type === "begin") {
+      this.#host.observer.comes(machine);
       this.#incoming = { from, stream, receiver: new SnapshotReceiver(machine.id) };
     }
     const incoming = this.#incoming;
@@ -128,7 +136,7 @@ export class MachineStreams implements SnapshotPort {
       const { index, term, conf } = view;
       const header = { stream: send.stream, from: machine.id, to: send.to, term: send.term };
       outgoing.frames = [...cutSnapshot(header, view, this.#chunkBytes)].map(encodeSnapshotFrame);
-      this.#host.observer.opened();
+      this.#host.observer.opened(machine);
       member.snapshotOpened(machine.now, send.stream, { index, term, conf });
       machine.pump("snapshotOpened");
       this.#sendNext(machine, outgoing);
@@ -195,7 +203,7 @@ export class MachineStreams implements SnapshotPort {
     this.#host.queue.call(this.#host.queue.now + 300 + this.#rng.exponential(2000), target, () => {
       const member = machine.process?.member;
       if (member === undefined) return;
-      this.#host.observer.installed();
+      this.#host.observer.installed(machine, this.#host.isWatched(machine.slot));
       member.snapshotInstalled(machine.now, machine.backend.view(), machine.backend.reader());
       machine.pump("snapshotInstalled");
     });

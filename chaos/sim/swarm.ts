@@ -150,13 +150,15 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
     compactionBatch: rng.pick([1, 5, 1_000]),
     readSlice: rng.pick([1, 4, 1_000]),
     leaseCheckpointMs: rng.pick([1_000, 5_000, 300_000]),
-    // Now and then so small that it is reached, and only deletes and compactions help.
-    quotaBytes: rng.int(0, 20) === 0 ? 40_000 : 2 ** 31,
+    quotaBytes: rng.int(0, 8) === 0 ? 0 : 2 ** 31,
     safetyMs: rng.int(57_000, 65_000),
     // Batches of many sectors can be torn in more ways than those of one.
     valueBytes: rng.pick([0, 0, 700, 2_500]),
   };
-  return { ...drawn, mix: drawMix(rng, drawn.quotaBytes < 2 ** 31) };
+  const isQuotaSmall = drawn.quotaBytes === 0;
+  // Now and then so small that it is reached, and only deletes, compactions and an operator help.
+  const quotaBytes = isQuotaSmall ? 5_000 + drawn.valueBytes * 14 : drawn.quotaBytes;
+  return { ...drawn, quotaBytes, mix: drawMix(rng, isQuotaSmall) };
 }
 
 /** Weights of `REQUEST_KINDS`. There is always a write and a linearizable read. */

@@ -116,6 +116,13 @@ export class Watchers {
     for (const client of this.#clients) this.#take(client);
   }
 
+  /** Whether somebody watches at a member. */
+  isWatching(slot: number): boolean {
+    return this.#clients.some(
+      (client) => client.stream !== undefined && client.slot === slot && client.watchers.length > 0,
+    );
+  }
+
   /** A process ended, and its streams with it. */
   connectionsBroke(slot: number): void {
     for (const client of this.#clients) {

@@ -354,6 +354,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     return this.roster.slotOf(id);
   }
 
+  isWatched(slot: number): boolean {
+    return this.watchers.isWatching(slot);
+  }
+
   memberAt(slot: number): MemberId {
     return this.machineAt(slot).id;
   }
