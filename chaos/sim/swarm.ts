@@ -5,6 +5,8 @@
 import { type Drift, FAULT_KINDS, type Fault, type FaultKind, type Plan, type SeedConfig } from "./plan.ts";
 import { Rng } from "./rng.ts";
 
+/** What a power loss waits for, in its low bits (`MOMENTS` in faults.ts): a segment that is about to begin. */
+const ROLLING = 5;
 /** Share of seeds without any fault, parts per million. */
 const CALM_PPM = 30_000;
 /** Faults begin once the first leader had time to appear. */
@@ -158,7 +160,21 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
   const isQuotaSmall = drawn.quotaBytes === 0;
   // Now and then so small that it is reached, and only deletes, compactions and an operator help.
   const quotaBytes = isQuotaSmall ? 5_000 + drawn.valueBytes * 14 : drawn.quotaBytes;
-  return { ...drawn, quotaBytes, mix: drawMix(rng, isQuotaSmall) };
+  const config = { ...drawn, quotaBytes, mix: drawMix(rng, isQuotaSmall) };
+  return rng.int(0, 10) === 0 ? cutShort(config) : config;
+}
+
+/**
+ * The log is cut as often and as far as it can be, and its segments are small: the last one may hold a single batch,
+ * not yet durable, when its predecessor would be free to go.
+ */
+function cutShort(config: SeedConfig): SeedConfig {
+  const least = { snapshotEntries: 5, catchUpEntries: 0, segmentBytes: 16 * 1024, backendIntervalMs: 10 };
+  return { ...config, ...least, valueBytes: 2_500 };
+}
+
+function isCutShort(config: SeedConfig): boolean {
+  return config.catchUpEntries === 0 && config.snapshotEntries === 5 && config.valueBytes === 2_500;
 }
 
 /** Weights of `REQUEST_KINDS`. There is always a write and a linearizable read. */
@@ -187,6 +203,9 @@ function drawMix(rng: Rng, isQuotaSmall: boolean): number[] {
 function drawFaults(rng: Rng, config: SeedConfig): Fault[] {
   const enabled: FaultKind[] = FAULT_KINDS.filter(() => rng.int(0, 100) < 55);
   if (enabled.length === 0) enabled.push("kill", "partition");
+  // The power then goes when a segment is about to begin.
+  const rolls = isCutShort(config);
+  if (rolls && !enabled.includes("powerLoss")) enabled.push("powerLoss");
   let total = 0;
   for (const kind of enabled) total += RATES[kind].weight;
   const meanGapUs = rng.pick([1_200_000, 1_800_000, 2_500_000, 3_500_000]);
@@ -197,7 +216,9 @@ function drawFaults(rng: Rng, config: SeedConfig): Fault[] {
     // Short ones are as interesting as long ones: a power of the range, by drawing the upper end first.
     const reach = rng.int(shortMs, longMs) + 1;
     const forUs = rng.int(shortMs, Math.max(reach, shortMs + 1)) * 1000 + rng.int(0, 1000);
-    faults.push({ at, kind, pick: rng.next(), bits: rng.next(), forUs });
+    const fault = { at, kind, pick: rng.next(), bits: rng.next(), forUs };
+    const waits = rolls && kind === "powerLoss" && (fault.pick & 2) === 0;
+    faults.push(waits ? { ...fault, bits: ((fault.bits & ~7) | ROLLING) >>> 0 } : fault);
   }
   return faults;
 }
