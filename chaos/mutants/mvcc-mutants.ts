@@ -58,7 +58,7 @@ export const MVCC_MUTANTS: readonly Mutant[] = [
       "return revision < this.#state.compactRevision ? ERR.compacted : undefined;",
       "return revision < this.#state.physical ? ERR.compacted : undefined;",
     ],
-    ["store.ts", "if (at < compactRevision || at > newest) fail(", "if (at > newest) fail("],
+    ["store.ts", "if (!isHeld || at > newest) fail(", "if (at > newest) fail("],
     [
       "store.ts",
       `if (revision < compactRevision) fail("a pin below the floor", { revision, compactRevision });`,

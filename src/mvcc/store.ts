@@ -145,8 +145,15 @@ export class Store implements StoreView {
   #mustRead(revision: number): number {
     const { compactRevision, revision: newest } = this.#state;
     const at = revision <= 0 ? newest : revision;
-    if (at < compactRevision || at > newest) fail("read out of bounds", { at, compactRevision, newest });
+    const isHeld = at >= compactRevision || this.#isPinnedUpTo(at);
+    if (!isHeld || at > newest) fail("read out of bounds", { at, compactRevision, newest });
     return at;
+  }
+
+  /** Whether somebody holds this revision or an earlier one: then all of it is still there. */
+  #isPinnedUpTo(revision: number): boolean {
+    for (const pinned of this.#state.pins.keys()) if (pinned <= revision) return true;
+    return false;
   }
 
   #pin(revision: number): () => void {

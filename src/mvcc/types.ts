@@ -67,8 +67,8 @@ export interface StoreView {
   /** undefined, or why a read at `revision` (<= 0: the newest) is refused: ERR.compacted or ERR.futureRevision. */
   readProblem(revision: number): KvError | undefined;
   /**
-   * Keys of a range as of a revision that `readProblem` allows (<= 0: the newest), in key order. `count` is exact
-   * whatever `limit` is (<= 0: all).
+   * Keys of a range as of a revision that `readProblem` allows or that is pinned (<= 0: the newest), in key order.
+   * `count` is exact whatever `limit` is (<= 0: all).
    */
   resolve(range: KeyRange, revision: number, limit: number): Resolved;
   /** The number of keys only. */
@@ -91,7 +91,10 @@ export interface StoreView {
   ): { readonly sets: readonly ChangeSet[]; readonly next: number };
   /** Completes a change: reads what it does not carry. `prevKv` only when asked for and still there. */
   event(change: Change, prevKv: boolean): Event;
-  /** While pinned, nothing at or above `revision` is deleted physically. Returns the release. */
+  /**
+   * While pinned, nothing at or above `revision` is deleted physically, and it can be read although a compaction has
+   * passed it. Returns the release.
+   */
   pin(revision: number): () => void;
 }
 

@@ -67,11 +67,6 @@ export class RangeWork {
     this.#wanted = fetchLimit(request);
   }
 
-  /** Whether keys are still to be found in the index. */
-  get isResolving(): boolean {
-    return this.#phase === "resolve";
-  }
-
   /** Once `step` has returned true. */
   get response(): RangeResponse {
     if (this.#phase !== "done") fail("the range is not done", { phase: this.#phase });

@@ -1,8 +1,6 @@
 /**
- * Reads under way: a range, or a txn of ranges, answered in slices from one revision, which is pinned against physical
- * deletion. The index refuses to look below the floor even so: a compaction that overtakes a read before all its keys
- * are found makes it begin again, at the revision of then. That is as if it had come in then, and as compactions are
- * rare it does not starve. Values that are found already are read in peace.
+ * Reads under way: a range, or a txn of ranges, answered in slices from one revision, which is pinned. A compaction
+ * that overtakes a read does not show in it, as in etcd, where a read holds its snapshot.
  */
 import type { KvError } from "../../base/index.ts";
 import type { RangeRequest, TxnResponse } from "../../pb/kv.ts";
@@ -15,8 +13,6 @@ import { DamagedValue } from "./values.ts";
 export interface Work<Response> {
   /** The oldest revision that is read. */
   readonly lowest: number;
-  /** Whether keys are still to be found in the index. */
-  readonly isResolving: boolean;
   /** Once `step` has returned true. */
   readonly response: Response;
   /** True: done. @throws DamagedValue */
@@ -83,7 +79,6 @@ export class ReadJob<Response> {
   }
 
   #continue(budget: number): void {
-    if (this.#work?.isResolving && this.#work.lowest < this.#store.compactRevision) this.#begin();
     const work = this.#work;
     if (work === undefined || !work.step(budget)) return;
     this.#outcome = done(this.#revision, work.response);
@@ -111,10 +106,6 @@ class ReadTxnWork implements Work<TxnResponse> {
     this.#succeeded = succeeded;
     this.#works = works;
     this.lowest = works.reduce((lowest, work) => Math.min(lowest, work.lowest), revision);
-  }
-
-  get isResolving(): boolean {
-    return this.#works.some((work) => work.isResolving);
   }
 
   get response(): TxnResponse {

@@ -99,8 +99,12 @@ class Run {
   #store = new Store(this.#records);
   #isHashing = false;
   /** Reads that hold a pin: what they resolved must stay readable. */
-  #pinned: { readonly metas: readonly KeyMeta[]; readonly shown: string; readonly release: () => void }[] =
-    [];
+  #pinned: {
+    readonly metas: readonly KeyMeta[];
+    readonly shown: string;
+    readonly find: () => { readonly metas: readonly KeyMeta[] };
+    readonly release: () => void;
+  }[] = [];
 
   constructor(shape: Shape) {
     this.#shape = shape;
@@ -237,14 +241,17 @@ class Run {
     const at = this.#someRevision();
     if (at <= 0) return;
     const release = this.#store.pin(at);
-    const { metas } = this.#store.resolve(toRange(this.#someRange()), at, 5);
-    this.#pinned.push({ metas, shown: this.#values(metas), release });
+    const range = toRange(this.#someRange());
+    const find = () => this.#store.resolve(range, at, 5);
+    const { metas } = find();
+    this.#pinned.push({ metas, shown: this.#values(metas), find, release });
   }
 
   #unpin(): void {
     const pinned = this.#pinned.shift();
     if (pinned === undefined) return;
     same(this.#values(pinned.metas), pinned.shown, "pinned values");
+    same(this.#values(pinned.find().metas), pinned.shown, "pinned keys");
     pinned.release();
     this.done.pinnedReads++;
   }

@@ -361,9 +361,15 @@ describe("compaction", () => {
     expect(store.isCompacted(3)).toBe(true);
     expect(store.isCompacted(5)).toBe(false);
     expect(show(store, meta)).toBe("a=2 c2 m3 v2");
+    // Below the floor, but held: a read that began before goes on.
+    expect(store.resolve(one("a"), 3, 0)).toEqual({ metas: [meta], count: 1 });
+    expect(store.count(EVERYTHING, 4)).toBe(1);
+    expect(() => store.resolve(one("a"), 2, 0)).toThrow("out of bounds");
+    expect(store.readProblem(3)).toBe(ERR.compacted);
     store.checkInvariants();
     release();
     release();
+    expect(() => store.resolve(one("a"), 3, 0)).toThrow("out of bounds");
     expect(store.compactionPending).toBe(true);
     while (store.compactionStep(10));
     expect(store.isCompacted(5)).toBe(true);
