@@ -32,5 +32,5 @@ export {
   type WglSpecification,
   type WglVerdict,
 } from "./wgl.ts";
-export { checkBeginning } from "./wgl-model.ts";
+export { checkBeginning, checkPiece } from "./wgl-model.ts";
 export { checkRegisters, type RegisterVerdict } from "./wgl-register.ts";

@@ -1,6 +1,6 @@
 /**
- * The whole model searched for an order, revisions and all, without believing any of them: for the beginnings
- * of histories, since all keys hang together. It finds what the revision-order checker takes for granted.
+ * The whole model searched for an order, revisions and all, without believing any of them: for short pieces of
+ * histories, since all keys hang together. It finds what the revision-order checker takes for granted.
  */
 import type { KvRequest } from "../../src/pb/kv.ts";
 import {
@@ -43,7 +43,70 @@ export function checkBeginning(
   window: number,
   limits: WglLimits = MODEL_LIMITS,
 ): WglVerdict<{ readonly operation: KvOperation | undefined }> {
-  const first = [...history.operations].sort((a, b) => a.call - b.call).slice(0, window);
+  return search(history, NOTHING, window, limits);
+}
+
+/**
+ * Checks a piece of a history with a log: the first `window` operations behind the first `records` records of the log,
+ * which are taken as they stand there. Reads that were called before all of these were answered are left out.
+ */
+export function checkPiece(
+  history: KvHistory,
+  records: number,
+  window: number,
+  limits: WglLimits = MODEL_LIMITS,
+): WglVerdict<{ readonly operation: KvOperation | undefined }> {
+  return search(history, baseOf(history, records), window, limits);
+}
+
+/** What lies before a piece. */
+interface Base {
+  readonly model: Model;
+  /** Everything that was answered of it had been by then. */
+  readonly from: number;
+  readonly records: number;
+  /** Operations that are a part of it. */
+  readonly done: ReadonlySet<number>;
+  /** Operations that the log has behind it. */
+  readonly ahead: ReadonlySet<number>;
+}
+
+const NOTHING: Base = {
+  model: new Model(),
+  from: Number.NEGATIVE_INFINITY,
+  records: 0,
+  done: new Set(),
+  ahead: new Set(),
+};
+
+function baseOf(history: KvHistory, records: number): Base {
+  const log = history.log ?? [];
+  const model = new Model();
+  const seen = new Set<string>();
+  for (const { identity, request } of log.slice(0, records)) {
+    if (!seen.has(identity)) model.apply(request);
+    seen.add(identity);
+  }
+  const ownersOf = (list: typeof log): Set<number> =>
+    new Set(list.flatMap(({ operation }) => operation ?? []));
+  const done = ownersOf(log.slice(0, records));
+  let from = log[records - 1]?.at ?? Number.NEGATIVE_INFINITY;
+  for (const { id, returned } of history.operations) {
+    if (done.has(id) && returned !== Number.POSITIVE_INFINITY) from = Math.max(from, returned);
+  }
+  return { model, from, records, done, ahead: ownersOf(log.slice(records)) };
+}
+
+function search(
+  history: KvHistory,
+  base: Base,
+  window: number,
+  limits: WglLimits,
+): WglVerdict<{ readonly operation: KvOperation | undefined }> {
+  const first = history.operations
+    .filter(({ id, call }) => !base.done.has(id) && (call > base.from || base.ahead.has(id)))
+    .sort((a, b) => a.call - b.call)
+    .slice(0, window);
   const end = first.at(-1)?.call ?? 0;
   const operations: ModelOperation[] = [];
   for (const operation of first) {
@@ -60,7 +123,7 @@ export function checkBeginning(
       outcome: isOver ? outcome : PENDING,
     });
   }
-  for (const { request, operation, at } of history.log ?? []) {
+  for (const { request, operation, at } of (history.log ?? []).slice(base.records)) {
     if (operation !== undefined || at > end) continue;
     const call = Number.NEGATIVE_INFINITY;
     operations.push({
@@ -71,7 +134,7 @@ export function checkBeginning(
       outcome: PENDING,
     });
   }
-  return checkLinearizable(new ModelStates(), operations, limits);
+  return checkLinearizable(new ModelStates(base.model), operations, limits);
 }
 
 /** Refusals that depend on keys, leases or the floor. */
@@ -82,8 +145,16 @@ function isOfState(error: string): boolean {
 /** Models, numbered by what can be seen of them. */
 class ModelStates implements WglSpecification<ModelOperation> {
   readonly initial = 0;
-  readonly #models: Model[] = [new Model()];
-  readonly #numbers = new Map<string, number>([[signature(new Model()), 0]]);
+  readonly #models: Model[];
+  /** Changes that all of them have in common. */
+  readonly #common: number;
+  readonly #numbers: Map<string, number>;
+
+  constructor(start: Model) {
+    this.#models = [start];
+    this.#common = start.changes.length;
+    this.#numbers = new Map([[signature(start, this.#common), 0]]);
+  }
 
   step(state: number, { request, outcome, operation }: ModelOperation): number {
     const model = this.#models[state];
@@ -97,7 +168,7 @@ class ModelStates implements WglSpecification<ModelOperation> {
   }
 
   #number(model: Model): number {
-    const name = signature(model);
+    const name = signature(model, this.#common);
     const known = this.#numbers.get(name);
     if (known !== undefined) return known;
     this.#models.push(model);
@@ -120,10 +191,12 @@ function isAnswer(
 }
 
 /** Everything that an answer can depend on: all versions above the floor are in the changes. */
-function signature(model: Model): string {
-  const changes = model.changes.map(({ events }) =>
-    events.map(({ type, kv }) => `${type}${latin1(kv.key)}=${latin1(kv.value)}@${kv.lease}`).join(),
-  );
+function signature(model: Model, common: number): string {
+  const changes = model.changes
+    .slice(common)
+    .map(({ events }) =>
+      events.map(({ type, kv }) => `${type}${latin1(kv.key)}=${latin1(kv.value)}@${kv.lease}`).join(),
+    );
   const leases = model.leases().map(({ id, ttl }) => `${id}:${ttl}`);
   return `${model.compactRevision}|${model.alarms().join()}|${leases.join()}|${changes.join(";")}`;
 }

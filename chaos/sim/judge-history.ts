@@ -6,6 +6,7 @@ import type { LeaseGrantRequest } from "../../src/pb/kv.ts";
 import {
   checkBeginning,
   checkKvHistory,
+  checkPiece,
   type HashRecord,
   type KvHistory,
   type LogRecord,
@@ -26,17 +27,18 @@ export function judgeHistory(world: World): void {
     const first = verdict.findings[0];
     violate("history", `${first?.rule ?? ""}: ${first?.message ?? ""}`);
   }
-  judgeBeginning(history);
+  judgePieces(history);
   const drift = world.plan.config.drift === "twice" ? 2 * DRIFT_BOUND_PPM : DRIFT_BOUND_PPM;
   const expired = world.leaseLife.judge(history.log ?? [], drift);
   count(world, history, { expired, tookEffect: verdict.counts.unknownTookEffect });
 }
 
 /**
- * The first operations once more, by a checker that shares nothing with the first but the model: it searches an order
- * instead of taking it from revisions and log. What it cannot settle within its steps it leaves to the other.
+ * The first operations and some in the middle once more, by a checker that shares nothing with the first but the model:
+ * it searches an order instead of taking it from revisions and log. What it cannot settle within its steps it leaves to
+ * the other.
  */
-function judgeBeginning(history: KvHistory): void {
+function judgePieces(history: KvHistory): void {
   // The member chose ID and TTL of a lease; what it proposed is in the log.
   const proposed = new Map<number, LeaseGrantRequest>();
   for (const { operation, request } of history.log ?? []) {
@@ -46,13 +48,19 @@ function judgeBeginning(history: KvHistory): void {
     const request = proposed.get(operation.id);
     return request === undefined ? operation : { ...operation, request };
   });
-  const verdict = checkBeginning({ ...history, operations }, SEARCHED_OPERATIONS);
-  if (verdict.type !== "violation") return;
-  const { operation } = verdict.stuck ?? {};
-  violate(
-    "history",
-    `not linearizable: no order has room for operation ${operation?.id ?? "of the members"}`,
-  );
+  const asProposed = { ...history, operations };
+  const middle = Math.floor((history.log?.length ?? 0) / 2);
+  for (const verdict of [
+    checkBeginning(asProposed, SEARCHED_OPERATIONS),
+    checkPiece(asProposed, middle, SEARCHED_OPERATIONS),
+  ]) {
+    if (verdict.type !== "violation") continue;
+    const { operation } = verdict.stuck ?? {};
+    violate(
+      "history",
+      `not linearizable: no order has room for operation ${operation?.id ?? "of the members"}`,
+    );
+  }
 }
 
 /** Everything that the checkers read. @param dumps what the members hold, when all is at rest */

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import {
   checkBeginning,
   checkLinearizable,
+  checkPiece,
   checkRegisters,
   isSerializable,
   type KvHistory,
@@ -127,6 +128,30 @@ describe("the whole model", () => {
     }
   });
 
+  test(`${HISTORIES} legal pieces are accepted`, { timeout: TIMEOUT_MS }, () => {
+    let searched = 0;
+    for (let seed = 1; seed <= HISTORIES; seed++) {
+      const { history } = generate(seed, { operations: 3 * MODEL_OPERATIONS, withLog: true });
+      const verdict = checkPiece(history, seed % (history.log?.length ?? 1), MODEL_OPERATIONS);
+      expect(verdict, `seed ${seed}`).toMatchObject({ type: "ok" });
+      if (verdict.type === "ok" && verdict.steps > MODEL_OPERATIONS / 2) searched++;
+    }
+    expect(searched).toBeGreaterThan(HISTORIES / 3);
+  });
+
+  test.each(IMPOSSIBLE)("broken pieces are rejected: %s", { timeout: TIMEOUT_MS }, (name) => {
+    for (let seed = 1, done = 0; done < HISTORIES / IMPOSSIBLE.length / 4; seed++) {
+      expect(seed, "nothing to break").toBeLessThan(50 * HISTORIES);
+      const generated = generate(seed, { operations: MODEL_OPERATIONS, withLog: true });
+      const broken = MUTATIONS[name]?.(generated, new Random(seed));
+      if (broken === undefined || !isInBeginning(generated.history, broken)) continue;
+      const records = recordsBefore(generated.history, broken);
+      if (records < 1) continue;
+      done++;
+      expect(checkPiece(broken, records, MODEL_OPERATIONS).type, `seed ${seed}`).toBe("violation");
+    }
+  });
+
   test.each(IMPOSSIBLE)("broken beginnings are rejected: %s", { timeout: TIMEOUT_MS }, (name) => {
     for (let seed = 1, done = 0; done < HISTORIES / IMPOSSIBLE.length; seed++) {
       expect(seed, "nothing to break").toBeLessThan(50 * HISTORIES);
@@ -146,4 +171,16 @@ function isInBeginning(history: KvHistory, broken: KvHistory): boolean {
   const last = Math.max(...broken.operations.map(({ call }) => call));
   if (changed === undefined || changed.returned > last) return false;
   return !isSerializable(changed.request);
+}
+
+/** How much of the log was over and answered when the operation was called that was changed. */
+function recordsBefore(history: KvHistory, broken: KvHistory): number {
+  const changed = broken.operations.find((operation, i) => operation !== history.operations[i]);
+  const call = changed?.call ?? 0;
+  const late = new Set(history.operations.filter(({ returned }) => returned >= call).map(({ id }) => id));
+  const log = broken.log ?? [];
+  const first = log.findIndex(
+    ({ at, operation }) => at >= call || (operation !== undefined && late.has(operation)),
+  );
+  return first < 0 ? log.length : first;
 }
