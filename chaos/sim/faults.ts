@@ -11,6 +11,7 @@ import { Links, PARTITION_SHAPES, partition } from "./links.ts";
 import type { LogMoment, Machine } from "./machine.ts";
 import { isMajority, MAX_SLOTS } from "./members.ts";
 import type { Fault } from "./plan.ts";
+import type { SnapshotMoment } from "./streams.ts";
 import { usurp, usurpWhileJoint } from "./usurp.ts";
 import type { World } from "./world.ts";
 
@@ -138,19 +139,34 @@ const MOMENTS = [
 const PATIENCE_US = 6_000_000;
 
 /**
- * The power goes at the worst moment of a snapshot, between its complete directory and the record that commits it.
- * By chance this is rare: the two are a disk write apart.
+ * The power goes at a step of a snapshot: mostly at the worst one, between its complete directory and the record that
+ * commits it, else in the middle of the stream at either end, or when the record names what is not loaded yet. By
+ * chance this is rare: the steps are a disk write apart.
  */
 function loseAtSnapshot(world: World, fault: Fault): void {
-  const lose = (machine: Machine): void => {
-    world.onSnapshotWritten = undefined;
+  const wanted = SNAPSHOT_MOMENTS[(fault.bits >>> 4) % SNAPSHOT_MOMENTS.length];
+  const lose = (machine: Machine, what: SnapshotMoment): void => {
+    if (what !== wanted) return;
+    world.onSnapshotMoment = undefined;
     losePowerNow(world, fault, machine, "its snapshot");
   };
-  world.onSnapshotWritten = lose;
+  world.onSnapshotMoment = lose;
   end(world, PATIENCE_US, () => {
-    if (world.onSnapshotWritten === lose) world.onSnapshotWritten = undefined;
+    if (world.onSnapshotMoment === lose) world.onSnapshotMoment = undefined;
   });
 }
+
+const SNAPSHOT_MOMENTS: readonly SnapshotMoment[] = [
+  "written",
+  "written",
+  "written",
+  "sending",
+  "receiving",
+  "receiving",
+  "receiving",
+  "recorded",
+  "recorded",
+];
 
 /**
  * The power goes at a moment at which a log hangs on the order of its file operations.

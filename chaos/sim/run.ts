@@ -102,7 +102,7 @@ function heal(world: World): void {
   world.note("heal");
   world.generation++;
   world.operator.cancel();
-  world.onSnapshotWritten = undefined;
+  world.onSnapshotMoment = undefined;
   world.onLogMoment = undefined;
   endWipe(world);
   world.links.healAll();

@@ -17,6 +17,8 @@ import { violate } from "./violation.ts";
 /** Attempts to open the connection before a stream counts as broken, and the time between two of them. */
 const MAX_CONNECTS = 40;
 const CONNECT_RETRY_US = 25_000;
+/** A fault may strike so long after a snapshot's record is durable: before it is loaded. */
+const RECORDED_US = 100;
 
 /** What a machine does with snapshots. */
 export interface SnapshotPort {
@@ -28,13 +30,19 @@ export interface SnapshotPort {
   readonly isReceiving: boolean;
 }
 
+/**
+ * Steps of a snapshot at which a fault may strike: a frame was sent, a frame came, the directory is complete, the record
+ * that names it is durable.
+ */
+export type SnapshotMoment = "sending" | "receiving" | "written" | "recorded";
+
 export interface StreamHost {
   readonly queue: EventQueue;
   readonly network: Network;
   readonly observer: Observer;
   machineAt(slot: number): Machine;
   slotOf(id: bigint): number;
-  snapshotWritten(machine: Machine): void;
+  snapshotMoment(machine: Machine, what: SnapshotMoment): void;
   /** Whether a client has watchers there. */
   isWatched(slot: number): boolean;
 }
@@ -108,7 +116,10 @@ export class MachineStreams implements SnapshotPort {
       return;
     }
     const received = incoming.receiver.take(frame.value);
-    if (received.type === "more") return;
+    if (received.type === "more") {
+      this.#host.snapshotMoment(machine, "receiving");
+      return;
+    }
     this.#incoming = undefined;
     if (received.type === "refused") {
       answer(false);
@@ -168,6 +179,7 @@ export class MachineStreams implements SnapshotPort {
     queue.call(queue.now + pause, { slot, boot, label: "nextFrame" }, () =>
       this.#sendNext(machine, outgoing),
     );
+    if (sent) this.#host.snapshotMoment(machine, "sending");
   }
 
   #end(machine: Machine, outgoing: Outgoing, ok: boolean): void {
@@ -192,7 +204,7 @@ export class MachineStreams implements SnapshotPort {
     this.#host.observer.received(machine, index);
     member.snapshotReceived(machine.now, snapshot);
     machine.pump("snapshotReceived");
-    this.#host.snapshotWritten(machine);
+    this.#host.snapshotMoment(machine, "written");
   }
 
   #install(machine: Machine, meta: SnapshotMeta): void {
@@ -200,6 +212,10 @@ export class MachineStreams implements SnapshotPort {
       violate("state-directory-present", `member ${machine.slot}: no directory for snapshot ${meta.index}`);
     }
     const target = { slot: machine.slot, boot: machine.boot, label: "stateLoaded" };
+    // Not within the input that made the record durable: its other effects are still to be carried out.
+    this.#host.queue.call(this.#host.queue.now + RECORDED_US, { ...target, label: "recorded" }, () =>
+      this.#host.snapshotMoment(machine, "recorded"),
+    );
     this.#host.queue.call(this.#host.queue.now + 300 + this.#rng.exponential(2000), target, () => {
       const member = machine.process?.member;
       if (member === undefined) return;

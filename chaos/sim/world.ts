@@ -27,7 +27,7 @@ import type { Knowledge } from "./requests.ts";
 import { drawId, Rng } from "./rng.ts";
 import { EventQueue, type SimEvent } from "./scheduler.ts";
 import { Sometimes } from "./sometimes.ts";
-import { MachineStreams, type StreamHost } from "./streams.ts";
+import { MachineStreams, type SnapshotMoment, type StreamHost } from "./streams.ts";
 import { Trace } from "./trace.ts";
 import { violate } from "./violation.ts";
 import { Watchers } from "./watchers.ts";
@@ -83,8 +83,8 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   /** Rises when everything is healed: the ends of earlier faults no longer count. */
   generation = 0;
   faultsApplied = 0;
-  /** Called when a received snapshot's directory is complete and the member was told. */
-  onSnapshotWritten: ((machine: Machine) => void) | undefined;
+  /** Called at the steps of a snapshot, after the member was told. */
+  onSnapshotMoment: ((machine: Machine, what: SnapshotMoment) => void) | undefined;
   /** Called at moments that a fault may wait for. */
   onLogMoment: ((machine: Machine, what: LogMoment, endsAt: number) => void) | undefined;
   readonly #rng: Rng;
@@ -260,8 +260,8 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     this.startAfter(slot, 50_000 + this.#rng.exponential(400_000));
   }
 
-  snapshotWritten(machine: Machine): void {
-    this.onSnapshotWritten?.(machine);
+  snapshotMoment(machine: Machine, what: SnapshotMoment): void {
+    this.onSnapshotMoment?.(machine, what);
   }
 
   logMoment(machine: Machine, what: LogMoment, endsAt: number): void {
