@@ -31,8 +31,8 @@ export interface SnapshotPort {
 }
 
 /**
- * Steps of a snapshot at which a fault may strike: a frame was sent, a frame came, the directory is complete, the record
- * that names it is durable.
+ * Steps of a snapshot at which a fault may strike: a frame was sent, a frame came, the directory is complete, the
+ * record that names it is durable.
  */
 export type SnapshotMoment = "sending" | "receiving" | "written" | "recorded";
 
