@@ -235,7 +235,7 @@ export class Model implements ModelView {
     if (problem !== undefined) return problem;
     switch (request.type) {
       case "put":
-        return this.#putProblem(request, draft.view) ?? this.#put(request, draft);
+        return this.#putProblem(request, draft.view, false) ?? this.#put(request, draft);
       case "deleteRange":
         return this.#operation(request, draft);
       case "txn":
@@ -273,11 +273,13 @@ export class Model implements ModelView {
     return active.has("nospace") && takesSpace ? ERR.noSpace : undefined;
   }
 
-  /** The lease is looked up before the key (etcd: txn/put.go). */
-  #putProblem(put: PutRequest, view: ModelView): KvError | undefined {
-    if (put.lease !== 0n && !view.hasLease(put.lease)) return ERR.leaseNotFound;
+  /** By itself a put's lease is looked up before its key, in a txn after it (etcd 3.6: Put and checkPut of txn.go). */
+  #putProblem(put: PutRequest, view: ModelView, isInTxn: boolean): KvError | undefined {
+    const lacksLease = put.lease !== 0n && !view.hasLease(put.lease);
+    if (lacksLease && !isInTxn) return ERR.leaseNotFound;
     const needsKey = put.ignoreValue || put.ignoreLease;
-    return needsKey && this.keyAt(latin1(put.key), view.revision) === undefined ? ERR.keyNotFound : undefined;
+    if (needsKey && this.keyAt(latin1(put.key), view.revision) === undefined) return ERR.keyNotFound;
+    return lacksLease ? ERR.leaseNotFound : undefined;
   }
 
   #operation(op: Exclude<RequestOp, TxnRequest>, draft: Draft): ResponseOp | KvError {
@@ -333,7 +335,7 @@ export class Model implements ModelView {
     for (const step of path.steps) {
       let problem: KvError | undefined;
       if (step?.type === "path") problem = this.#pathProblem(step, view);
-      if (step?.type === "put") problem = this.#putProblem(step, view);
+      if (step?.type === "put") problem = this.#putProblem(step, view, true);
       if (step?.type === "range" && step.revision !== 0) {
         // Unlike a plain range, a negative revision is compared with the floor (etcd: txn/range.go,
         // checkRange).

@@ -181,9 +181,12 @@ function drawLease(s: MemberState): bigint {
 
 function read(s: MemberState, id: number, request: Extract<Request, { type: "read" }>): void {
   const asked = request.read;
+  if (asked.type === "txn" && !isReadOnlyTxn(asked)) {
+    write(s, id, asked);
+    return;
+  }
   const problem = requestProblem(asked, s.options.requestLimits);
   if (problem !== undefined) refuse(s, id, problem);
-  else if (asked.type === "txn" && !isReadOnlyTxn(asked)) write(s, id, asked);
   else if (asked.type === "txn" ? isSerializableTxn(asked) : asked.serializable) {
     if (isFull(s)) refuse(s, id, ERR.tooManyRequests);
     else answerRead(s, { id, request, deadline: s.now + s.options.requestTimeoutMs });

@@ -78,11 +78,18 @@ export function runPlan(txn: WriteTxn, plan: TxnPlan): TxnResponse {
   return { type: "txn", succeeded: plan.succeeded, responses };
 }
 
-/** Why a put is refused, judged on the state before it. */
+/** Why a put by itself is refused: its lease is looked for before its key (etcd 3.6: txn.go, Put). */
 export function putProblem(reader: KeyReader, leases: LeaseTable, put: PutRequest): KvError | undefined {
-  if (put.lease !== 0n && !leases.has(put.lease)) return ERR.leaseNotFound;
-  if ((put.ignoreValue || put.ignoreLease) && current(reader, put.key) === undefined) return ERR.keyNotFound;
-  return undefined;
+  return leaseProblem(leases, put) ?? keyProblem(reader, put);
+}
+
+function leaseProblem(leases: LeaseTable, { lease }: PutRequest): KvError | undefined {
+  return lease !== 0n && !leases.has(lease) ? ERR.leaseNotFound : undefined;
+}
+
+function keyProblem(reader: KeyReader, put: PutRequest): KvError | undefined {
+  const needsKey = put.ignoreValue || put.ignoreLease;
+  return needsKey && current(reader, put.key) === undefined ? ERR.keyNotFound : undefined;
 }
 
 /** Writes a key. @throws DamagedValue */
@@ -128,7 +135,8 @@ function opProblem(
   op: PutRequest | DeleteRangeRequest | RangeRequest | undefined,
 ): KvError | undefined {
   if (op === undefined) return ERR.keyNotFound;
-  if (op.type === "put") return putProblem(store, leases, op);
+  // Here the key comes first, until 3.7 (etcd 3.6: txn.go, checkPut).
+  if (op.type === "put") return keyProblem(store, op) ?? leaseProblem(leases, op);
   if (op.type === "range") return revisionProblem(store, op.revision);
   return undefined;
 }
