@@ -88,6 +88,11 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
       '      else answerRead(s, { id, request, deadline: s.now + s.options.requestTimeoutMs });\n      return;\n    case "leaseLeases":',
     ],
   ),
+  mutant("member", "lease-list-is-local", "The list of leases is that of whoever is asked.", [
+    "requests-in.ts",
+    '      readLinearizable(s, id, request);\n      return;\n    case "hashKv":',
+    '      answerRead(s, { id, request, deadline: s.now });\n      return;\n    case "hashKv":',
+  ]),
   mutant(
     "member",
     "deposed-leader-expires-leases",

@@ -5,9 +5,9 @@ import type { KvRequest } from "../pb/kv.ts";
 import type { ProposeResult } from "../raft/index.ts";
 import type { MemberState } from "./state.ts";
 
-/** Proposes what nobody waits for: its outcome shows in the state, and what was lost is proposed again. */
-export function proposeOwn(s: MemberState, request: KvRequest): void {
-  proposeBody(s, { type: "kv", request });
+/** Proposes what nobody waits for; what was lost is proposed again. False: it was not even sent. */
+export function proposeOwn(s: MemberState, request: KvRequest): boolean {
+  return !("message" in proposeBody(s, { type: "kv", request }));
 }
 
 /** Appends the request here or sends it to the leader; returns its identity, or why it went nowhere. */

@@ -13,17 +13,20 @@ import { proposeOwn } from "./proposing.ts";
 import type { MemberState } from "./state.ts";
 import type { WriteRequest } from "./types.ts";
 
-/** Why a write that a client brought is not proposed; undefined: there is room, or it is another member's business. */
+/**
+ * Why a write that a client brought is not proposed; undefined: there is room, or it is another member's business. The
+ * write that reaches the quota is proposed, right behind the alarm that refuses it: as in etcd, whoever is told that
+ * there is no space finds the alarm on.
+ */
 export function spaceProblem(s: MemberState, request: WriteRequest): KvError | undefined {
   const cost = costOf(request);
   if (cost === 0 || !isJudge(s) || s.applied.kv.usedBytes + cost < s.options.quotaBytes) return undefined;
-  raise(s);
-  return ERR.noSpace;
+  return maybeRaise(s) ? undefined : ERR.noSpace;
 }
 
 /** Something was applied that took room. */
 export function noticeGrowth(s: MemberState): void {
-  if (isJudge(s) && s.applied.kv.usedBytes >= s.options.quotaBytes) raise(s);
+  if (isJudge(s) && s.applied.kv.usedBytes >= s.options.quotaBytes) maybeRaise(s);
 }
 
 /** What a new leader has not applied yet may have made room, or switched the alarm off. */
@@ -32,12 +35,12 @@ function isJudge(s: MemberState): boolean {
 }
 
 /** Nobody waits for the outcome and the proposal may be lost, so it is repeated, though not with every write. */
-function raise(s: MemberState): void {
+function maybeRaise(s: MemberState): boolean {
   if (s.applied.kv.alarms.isFull) {
     s.alarmAt = Number.NEGATIVE_INFINITY;
-    return;
+    return false;
   }
-  if (s.now < s.alarmAt) return;
+  if (s.now < s.alarmAt) return false;
   s.alarmAt = s.now + s.options.electionTimeoutMs;
-  proposeOwn(s, { type: "alarm", action: "activate", member: s.options.id, alarm: "nospace" });
+  return proposeOwn(s, { type: "alarm", action: "activate", member: s.options.id, alarm: "nospace" });
 }

@@ -195,12 +195,17 @@ describe("the quota", () => {
       const cluster = Cluster.start([1n], { quotaBytes: quotaBytes + spare });
       fill(cluster);
       const { revision } = cluster.member(1n).kv.store;
-      const answer = cluster.ask(1n, write(request));
-      expect(answer.type).toBe(type);
-      if (type === "done") continue;
-      expect(answer).toMatchObject({ error: ERR.noSpace });
-      expect(cluster.member(1n).kv.store.revision).toBe(revision);
+      const node = cluster.node(1n);
+      node.holdLog = true;
+      const id = cluster.request(1n, write(request));
+      // Whoever is refused finds the alarm on, so nobody is before it is durable.
+      expect(cluster.answer(1n, id)).toBeUndefined();
+      cluster.flush(node);
       cluster.advance(100);
+      expect(cluster.answer(1n, id)?.type).toBe(type);
+      if (type === "done") continue;
+      expect(cluster.answer(1n, id)).toMatchObject({ error: ERR.noSpace });
+      expect(cluster.member(1n).kv.store.revision).toBe(revision);
       expect(cluster.member(1n).kv.alarms.list()).toEqual([{ member: 1n, alarm: "nospace" }]);
       // The alarm alone forbids it, too, with room or without.
       expect(cluster.ask(1n, remove("x")).type).toBe("done");
