@@ -98,11 +98,6 @@ export const MVCC_MUTANTS: readonly Mutant[] = [
     "return newer === NONE || state.rows.main(newer) > this.#revision;",
     "return newer === NONE || state.rows.main(newer) > 0;",
   ]),
-  mvccMutant("pins-ignored", "What a read or a hash stands on is deleted under it.", [
-    "compaction.ts",
-    "for (const pinned of this.#state.pins.keys()) if (pinned < floor) floor = pinned;",
-    "",
-  ]),
   mvccMutant(
     "quota-counts-leftovers",
     "The size that the quota is judged by shrinks as rows are deleted.",

@@ -7,6 +7,8 @@ import { Rng } from "./rng.ts";
 
 /** What a power loss waits for, in its low bits (`MOMENTS` in faults.ts): a segment that is about to begin. */
 const ROLLING = 5;
+/** How often that happens in a seed whose log is cut short. */
+const ROLLS = 8;
 /** Share of seeds without any fault, parts per million. */
 const CALM_PPM = 30_000;
 /** Faults begin once the first leader had time to appear. */
@@ -169,12 +171,12 @@ function drawConfig(rng: Rng, options: SwarmOptions): SeedConfig {
  * not yet durable, when its predecessor would be free to go.
  */
 function cutShort(config: SeedConfig): SeedConfig {
-  const least = { snapshotEntries: 5, catchUpEntries: 0, segmentBytes: 16 * 1024, backendIntervalMs: 10 };
+  const least = { snapshotEntries: 1, catchUpEntries: 0, segmentBytes: 16 * 1024, backendIntervalMs: 10 };
   return { ...config, ...least, valueBytes: 2_500 };
 }
 
 function isCutShort(config: SeedConfig): boolean {
-  return config.catchUpEntries === 0 && config.snapshotEntries === 5 && config.valueBytes === 2_500;
+  return config.catchUpEntries === 0 && config.snapshotEntries === 1 && config.valueBytes === 2_500;
 }
 
 /** Weights of `REQUEST_KINDS`. There is always a write and a linearizable read. */
@@ -203,9 +205,6 @@ function drawMix(rng: Rng, isQuotaSmall: boolean): number[] {
 function drawFaults(rng: Rng, config: SeedConfig): Fault[] {
   const enabled: FaultKind[] = FAULT_KINDS.filter(() => rng.int(0, 100) < 55);
   if (enabled.length === 0) enabled.push("kill", "partition");
-  // The power then goes when a segment is about to begin.
-  const rolls = isCutShort(config);
-  if (rolls && !enabled.includes("powerLoss")) enabled.push("powerLoss");
   let total = 0;
   for (const kind of enabled) total += RATES[kind].weight;
   const meanGapUs = rng.pick([1_200_000, 1_800_000, 2_500_000, 3_500_000]);
@@ -216,9 +215,18 @@ function drawFaults(rng: Rng, config: SeedConfig): Fault[] {
     // Short ones are as interesting as long ones: a power of the range, by drawing the upper end first.
     const reach = rng.int(shortMs, longMs) + 1;
     const forUs = rng.int(shortMs, Math.max(reach, shortMs + 1)) * 1000 + rng.int(0, 1000);
-    const fault = { at, kind, pick: rng.next(), bits: rng.next(), forUs };
-    const waits = rolls && kind === "powerLoss" && (fault.pick & 2) === 0;
-    faults.push(waits ? { ...fault, bits: ((fault.bits & ~7) | ROLLING) >>> 0 } : fault);
+    faults.push({ at, kind, pick: rng.next(), bits: rng.next(), forUs });
+  }
+  return isCutShort(config) ? [...faults, ...drawRolls(rng, config)] : faults;
+}
+
+/** The power goes, again and again, when a segment is about to begin. */
+function drawRolls(rng: Rng, config: SeedConfig): Fault[] {
+  const faults: Fault[] = [];
+  for (let i = 0; i < ROLLS; i++) {
+    const at = rng.int(FIRST_FAULT_US, config.safetyMs * 1000);
+    const bits = ((rng.next() & ~7) | ROLLING) >>> 0;
+    faults.push({ at, kind: "powerLoss", pick: rng.next(), bits, forUs: 200_000 + rng.int(0, 500_000) });
   }
   return faults;
 }
