@@ -245,6 +245,11 @@ export class Member {
     return this.#s.raft.conf;
   }
 
+  /** A snapshot that was accepted is on its way into the log, or being loaded: its directory must stay. */
+  get isInstalling(): boolean {
+    return this.#s.install !== undefined;
+  }
+
   get role(): Role {
     return this.#s.raft.role;
   }
