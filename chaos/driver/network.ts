@@ -74,6 +74,11 @@ export class DriverNetwork {
     for (const stream of this.#streams) if (stream.joins(from) && stream.joins(to)) this.breakStream(stream);
   }
 
+  /** A machine is reached again, and reaches the others. */
+  join(slot: number): void {
+    for (const link of [...this.#cut]) if (link >> 5 === slot || (link & 31) === slot) this.#cut.delete(link);
+  }
+
   heal(): void {
     this.#cut.clear();
     this.lossPpm = 0;

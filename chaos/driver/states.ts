@@ -29,6 +29,8 @@ export class StateDisk {
   #life: Life | undefined;
   /** The next write fails, and may have happened or not. */
   failNext = false;
+  /** It has failed in the process that runs. */
+  hasFailed = false;
   slowFactor = 1;
   /** States that are open in the process that runs. */
   open = 0;
@@ -42,6 +44,7 @@ export class StateDisk {
   begin(life: Life): BackendDirectory {
     this.#life = life;
     this.open = 0;
+    this.hasFailed = false;
     return new SimStates(this);
   }
 
@@ -127,6 +130,7 @@ class SimBackend implements Backend {
     if (this.#failure !== undefined) throw this.#failure;
     await this.#inner.write(batch);
     if (!this.#disk.failNext) return;
+    this.#disk.hasFailed = true;
     this.#failure = new Error("EIO: write of a batch");
     throw this.#failure;
   }
