@@ -1,6 +1,7 @@
 /** What goes wrong in a run: drawn one after the other while it runs, each at a moment and a place of its own. */
 import { Rng } from "../sim/rng.ts";
 import type { DriverMachine } from "./machine.ts";
+import { USUAL_BREAK_PPM } from "./network.ts";
 import type { World } from "./world.ts";
 
 const KINDS = [
@@ -168,7 +169,7 @@ export class Faults {
     const { network, settings } = this.#world;
     network.lossPpm = 0;
     network.duplicatePpm = 0;
-    network.breakPpm = 0;
+    network.breakPpm = USUAL_BREAK_PPM;
     network.delayMeanUs = settings.delayMeanUs;
     machine.disk.settings.slowFactor = 1;
     machine.states.slowFactor = 1;

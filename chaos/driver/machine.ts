@@ -109,7 +109,7 @@ export class DriverMachine {
       life,
       files: new SimFiles(life, this.disk, queue),
       peers: new SimPeers(life, network, (id) => this.#host.slotOf(id)),
-      lock: new SimLock(),
+      lock: new SimLock(() => this.#judgeUnlocked(process)),
       abort: new AbortController(),
       driver: undefined,
       isStopping: false,
@@ -230,8 +230,16 @@ export class DriverMachine {
     if (!files.isClosed) life.violate("left-open", "its log is open after it stopped");
     if (this.states.open > 0)
       life.violate("left-open", `${this.states.open} states are open after it stopped`);
-    if (driver !== undefined && !peers.isClosed)
+    if (driver !== undefined && !peers.isClosed) {
       life.violate("left-open", "its transport is open after it stopped");
+    }
+  }
+
+  /** Another process may begin from now on. */
+  #judgeUnlocked({ life, files }: Process): void {
+    if (!files.isClosed || this.disk.queued > 0) life.violate("left-open", "its log is open when it unlocks");
+    if (this.states.open > 0)
+      life.violate("left-open", `${this.states.open} states are open when it unlocks`);
   }
 
   #restartLater(afterUs: number): void {

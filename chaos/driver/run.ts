@@ -126,6 +126,7 @@ function whatDiffers(world: World, clients: Clients): string | undefined {
     if (applied >= 0 && status.applied !== applied)
       return `member ${slot} applied ${status.applied}, not ${applied}`;
     applied = status.applied;
+    if (states.index !== applied) return `member ${slot} applied ${applied}, its state is at ${states.index}`;
     if (states.memory.indexes.length > 1)
       return `member ${slot} has the states ${states.memory.indexes.join(", ")}`;
     driver.machine.checkInvariants();

@@ -50,7 +50,7 @@ export function drawSettings(seed: number): WorldSettings {
     clients: rng.int(2, 6),
     watchers: rng.int(1, 3),
     keys: rng.pick([2, 5, 12]),
-    valueBytes: rng.pick([0, 20, 300]),
+    valueBytes: rng.pick([0, 20, 300, 4_000]),
     safetyUs: 4_000_000,
     faultEveryUs: rng.pick([100_000, 200_000, 500_000, 20_000_000]),
   };

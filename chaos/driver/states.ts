@@ -34,6 +34,8 @@ export class StateDisk {
   slowFactor = 1;
   /** States that are open in the process that runs. */
   open = 0;
+  /** Consistent index of the state that was written, or opened, last. */
+  index = 0;
 
   constructor(rng: Rng) {
     this.#rng = rng;
@@ -83,6 +85,7 @@ class SimStates implements BackendDirectory {
     await this.#disk.step("open state");
     const backend = await this.#disk.memory.open(index);
     this.#disk.open++;
+    this.#disk.index = backend.meta.index;
     return new SimBackend(this.#disk, backend);
   }
 
@@ -129,6 +132,7 @@ class SimBackend implements Backend {
     this.#mustBeOpen();
     if (this.#failure !== undefined) throw this.#failure;
     await this.#inner.write(batch);
+    this.#disk.index = batch.index;
     if (!this.#disk.failNext) return;
     this.#disk.hasFailed = true;
     this.#failure = new Error("EIO: write of a batch");

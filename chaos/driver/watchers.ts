@@ -126,7 +126,10 @@ export class WatchClients {
     client.boot = life.boot;
     client.isTaking = false;
     const stream = driver.openWatch(() => {
-      if (client.stream === stream) this.#ready(client);
+      if (client.stream !== stream) return;
+      // Some take what there is in the very call that tells them.
+      if (client.number % 2 === 1) this.#take(client);
+      else this.#ready(client);
     });
     client.stream = stream;
     const streamNumber = ++this.#streams;

@@ -10,7 +10,7 @@ import { SimDisk } from "../sim/disk.ts";
 import { drawId, Rng } from "../sim/rng.ts";
 import { EventQueue } from "../sim/scheduler.ts";
 import { Trace } from "../sim/trace.ts";
-import { type SimViolation, violate } from "../sim/violation.ts";
+import { type SimViolation, violate, violationOf } from "../sim/violation.ts";
 import { CommittedLog } from "./committed.ts";
 import { Durability } from "./durability.ts";
 import { DriverMachine, type MachineHost } from "./machine.ts";
@@ -76,7 +76,12 @@ export class World {
   }
 
   sent(slot: number, message: Message): void {
-    this.durability.sent(slot, message);
+    try {
+      this.durability.sent(slot, message);
+    } catch (error) {
+      // What is thrown here passes through the driver, which would take it for a failure of its own.
+      this.report(violationOf(error));
+    }
   }
 
   ended(machine: DriverMachine): void {

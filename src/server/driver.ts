@@ -100,12 +100,9 @@ export class Driver implements MemberFacade, PeerHandler {
     });
     const snapshotReceived = (snapshot: ReceivedSnapshot): void =>
       this.#give((now) => this.#machine.snapshotReceived(now, snapshot));
-    this.#in = new SnapshotIn(id, { states: this.#states, log, events: { snapshotReceived } });
-    this.#wakeUp = new WakeUp(
-      clock,
-      () => this.#give((now) => this.#machine.tick(now)),
-      (error) => this.#fail("program", error),
-    );
+    const programFailed = (error: unknown): void => this.#fail("program", error);
+    this.#in = new SnapshotIn(id, { states: this.#states, log, events: { snapshotReceived, programFailed } });
+    this.#wakeUp = new WakeUp(clock, () => this.#give((now) => this.#machine.tick(now)), programFailed);
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
