@@ -62,10 +62,13 @@ async function open(
   const index = log.snapshot?.index ?? 0;
   const backend = await ports.states.open(index);
   opened.push(["state", () => backend.close()]);
-  await ports.states.removeOthers(index);
-  mustGoOn(signal);
   const member = await openOn(options, ports, { log, backend, index });
   mustGoOn(signal);
+  // Only now: whoever has to look into a data directory that was refused finds it as it was.
+  await ports.states.removeOthers(index);
+  mustGoOn(signal);
+  const { index: applied } = backend.meta;
+  ports.log.info({ state: index, applied, entries: log.entries.length, term: member.term }, "member opened");
   const driver = new Driver(options, ports, { member, wal, states: { backend, index }, onFailure });
   opened.push(["peer transport", () => ports.peers.close()]);
   await ports.peers.start(driver).catch((error: unknown) => {
