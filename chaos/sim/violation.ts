@@ -40,7 +40,9 @@ export type InvariantId =
   | "history"
   | "wiped-member-excluded"
   | "lease-lives-its-time"
-  | "fault-atlas";
+  | "fault-atlas"
+  | "closed-port-used"
+  | "left-open";
 
 export class SimViolation extends Error {
   readonly id: InvariantId;
@@ -55,4 +57,13 @@ export class SimViolation extends Error {
 /** Throws; for use where the condition was found broken. */
 export function violate(id: InvariantId, message: string): never {
   throw new SimViolation(id, message);
+}
+
+/** A thrown value as a violation: not only an AssertionError, any error inside a member is a defect of it. */
+export function violationOf(error: unknown): SimViolation {
+  if (error instanceof SimViolation) return error;
+  return new SimViolation(
+    "assertion",
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  );
 }

@@ -55,7 +55,10 @@ export interface ClientOperation {
   readonly phase: number;
 }
 
-type SideAnswer = Extract<Answer, { type: "leaseKept" | "leaseTtl" | "leases" | "hash" }>;
+/** What a record of it needs. */
+type SideOperation = Pick<ClientOperation, "client" | "request" | "side" | "call" | "returned">;
+
+export type SideAnswer = Extract<Answer, { type: "leaseKept" | "leaseTtl" | "leases" | "hash" }>;
 
 /** A write that nothing but the want of a leader can refuse. */
 const PROBE: Drawn = { type: "deleteRange", key: bytesOf("probe"), rangeEnd: EMPTY_BYTES, prevKv: false };
@@ -360,19 +363,21 @@ export class Workload implements Knowledge {
 }
 
 /** Everything that the checkers of histories read of the clients. */
-interface ClientRecords {
+export interface ClientRecords {
   readonly operations: KvOperation[];
   readonly keepAlives: KeepAliveRecord[];
   readonly leaseReads: LeaseReadRecord[];
   readonly hashAnswers: HashAnswer[];
 }
 
-function isOfModel(request: Drawn): request is ClientRequest {
+/** Whether the key-value model answers it; the others are judged by other means. */
+export function isOfModel(request: Drawn): request is ClientRequest {
   const { type } = request;
   return type !== "keepAlive" && type !== "leaseTimeToLive" && type !== "leaseLeases" && type !== "hashKv";
 }
 
-function noteSide(records: ClientRecords, operation: ClientOperation, member: string): void {
+/** Records a request that is none of the model, if its answer is worth a judgement. */
+export function noteSide(records: ClientRecords, operation: SideOperation, member: string): void {
   const { client, request, side, call, returned } = operation;
   if (request.type === "keepAlive") {
     const { revision, ttl } = side?.type === "leaseKept" ? side : { revision: 0, ttl: undefined };
@@ -391,7 +396,8 @@ function noteSide(records: ClientRecords, operation: ClientOperation, member: st
   }
 }
 
-function memberRequest(request: Drawn): Request {
+/** What a member is asked. */
+export function memberRequest(request: Drawn): Request {
   switch (request.type) {
     case "keepAlive":
       return { type: "leaseKeepAlive", lease: request.id };
@@ -418,7 +424,7 @@ function clientResponse(operation: ClientOperation, response: KvResponse): Clien
 }
 
 /** Position in `weights`, each as likely as its weight. */
-function drawChoice(rng: Rng, weights: readonly number[]): number {
+export function drawChoice(rng: Rng, weights: readonly number[]): number {
   let ticket = rng.int(
     0,
     weights.reduce((sum, weight) => sum + weight, 0),
