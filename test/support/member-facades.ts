@@ -21,6 +21,8 @@ interface Timer {
 export class Facades {
   readonly cluster: Cluster;
   readonly clock: Clock;
+  /** Every watch stream that was opened, in order. */
+  readonly watches: WatchFacade[] = [];
   readonly #options: Partial<MemberOptions>;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   readonly #timers = new Set<Timer>();
@@ -120,7 +122,7 @@ export class Facades {
 
   #openWatch(id: bigint, onReady: () => void): WatchFacade {
     const stream = this.cluster.member(id).watch.open(onReady);
-    return {
+    const watch: WatchFacade = {
       create: (request) => stream.create(this.cluster.now, request),
       cancel: (watchId) => stream.cancel(watchId),
       requestProgress: () => stream.requestProgress(),
@@ -133,6 +135,8 @@ export class Facades {
       },
       close: () => stream.close(),
     };
+    this.watches.push(watch);
+    return watch;
   }
 
   #status(id: bigint): MemberStatus {
@@ -143,7 +147,7 @@ export class Facades {
     const { kv } = this.cluster.member(id);
     return {
       revision: kv.store.revision,
-      compactRevision: kv.store.compactRevision,
+      compactRevision: Math.max(0, kv.store.compactRevision),
       usedBytes: kv.usedBytes,
       quotaBytes: this.#options.quotaBytes ?? Number.POSITIVE_INFINITY,
       alarms: kv.alarms.list(),
