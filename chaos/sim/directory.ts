@@ -5,7 +5,7 @@
 import { fail } from "../../src/base/index.ts";
 import type { LogDirectory } from "../../src/env/index.ts";
 import type { Rng } from "./rng.ts";
-import { drawSurvival, isSynced, losePower, type SimFile } from "./sim-file.ts";
+import { drawSurvival, durableBytes, isSynced, losePower, type SimFile } from "./sim-file.ts";
 
 type NameChange =
   | { readonly type: "link"; readonly name: string; readonly file: SimFile }
@@ -95,6 +95,14 @@ export class DirectoryEntries {
         const file = this.must(name);
         return file.bytes.slice(0, file.length);
       },
+    };
+  }
+
+  /** Only what is durable: names and sectors. */
+  durableView(): LogDirectory {
+    return {
+      list: () => [...this.#durable].map(([name, file]) => ({ name, bytes: file.durableLength })),
+      read: (name) => durableBytes(this.#durable.get(name) ?? fail("no such file", { name })),
     };
   }
 

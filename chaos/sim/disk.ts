@@ -143,6 +143,11 @@ export class SimDisk {
     return this.#directory.view();
   }
 
+  /** What recovery would see after a power cut that kept nothing unsynced. The bytes are copies. */
+  durableView(): LogDirectory {
+    return this.#directory.durableView();
+  }
+
   /**
    * Flips bits of one byte that is written and durable: anywhere, at the front of a file, or in the newest batch, where
    * damage is easiest to take for an unfinished write. Returns where, or undefined when there is no file.

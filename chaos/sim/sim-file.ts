@@ -49,6 +49,16 @@ export function isSynced(file: SimFile): boolean {
   return file.undo.size === 0 && file.durableLength === file.length;
 }
 
+/** A copy of what a power cut would leave at least. */
+export function durableBytes(file: SimFile): Uint8Array {
+  const bytes = file.bytes.slice(0, file.durableLength);
+  for (const [sector, image] of file.undo) {
+    const begin = sector * SECTOR_BYTES;
+    if (begin < bytes.length) bytes.set(image.subarray(0, bytes.length - begin), begin);
+  }
+  return bytes;
+}
+
 /** Decides per unsynced sector whether it survived a power cut. `total` sectors are asked in order of writing. */
 export type Survival = (position: number, total: number) => boolean;
 

@@ -40,7 +40,9 @@ export type InvariantId =
   | "history"
   | "wiped-member-excluded"
   | "lease-lives-its-time"
-  | "fault-atlas";
+  | "fault-atlas"
+  | "closed-port-used"
+  | "left-open";
 
 export class SimViolation extends Error {
   readonly id: InvariantId;

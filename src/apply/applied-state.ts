@@ -8,12 +8,12 @@
  * comparison and finds an entry applied twice, skipped, or with another outcome at the first index where it happened.
  */
 import { fail, finishHash, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
-import type { BackendState, RecordReader } from "../env/index.ts";
+import type { BackendMeta, BackendRecord, BackendState, RecordReader } from "../env/index.ts";
 import type { LessorOptions } from "../lease/index.ts";
 import { decodeEnvelope, type EntryEnvelope, type RequestId } from "../pb/index.ts";
 import type { KvRequest } from "../pb/kv.ts";
 import type { ConfState, Entry } from "../raft/types.ts";
-import { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
+import { isKvRecord, KV_LOADED_PREFIXES, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
 import { hashOutcome } from "./kv/outcome-hash.ts";
 import { DEFAULT_QUOTA_BYTES } from "./kv/quota.ts";
 import type { ChangeListener, KvOutcome } from "./kv/types.ts";
@@ -21,6 +21,7 @@ import { MemberRecords, type Published } from "./member-records.ts";
 import { Overlay } from "./overlay.ts";
 import {
   HASH_RECORD,
+  LOADED,
   type Loaded,
   MEMBER_PREFIX,
   REQUESTS_PREFIX,
@@ -67,6 +68,14 @@ const OUTCOME = {
 const TYPE_CODE = { normal: 1, conf: 2 } as const;
 const NOOP: Applied = { type: "noop" };
 const HASH_BYTES = 4;
+/** What `AppliedLoader` must be given, ascending: everything but values, which are read where they lie. */
+export const LOADED_PREFIXES: readonly string[] = [
+  ...KV_LOADED_PREFIXES,
+  HASH_RECORD,
+  MEMBER_PREFIX,
+  REQUESTS_PREFIX,
+].sort();
+
 const NOBODY: ChangeListener = { changed: () => undefined, compacted: () => undefined };
 
 export interface AppliedOptions {
@@ -83,25 +92,31 @@ export interface AppliedOptions {
 }
 
 export class AppliedState {
-  readonly #requests = new RequestsSeen();
-  readonly #members = new MemberRecords();
+  /** The keys, leases and alarms. Read it freely; what changes its answers comes only through the log. */
+  readonly kv: KvStateOfMember;
+  readonly #requests: RequestsSeen;
+  readonly #members: MemberRecords;
   #index: number;
   #term: number;
   #conf: ConfState;
-  #hash = 0;
+  #hash: number;
   readonly #overlay: Overlay;
   /** What is durable, if nobody else keeps it; undefined: `AppliedOptions.below` does. */
   readonly #memory: Map<string, Uint8Array> | undefined;
   readonly #quotaBytes: number;
-  #kv: KvStateOfMember | undefined;
 
-  private constructor(state: BackendState, options: AppliedOptions) {
-    this.#index = state.index;
-    this.#term = state.term;
-    this.#conf = state.conf;
-    this.#memory = options.below === undefined ? new Map() : undefined;
-    this.#overlay = new Overlay(options.below ?? this.#memory ?? new Map());
-    this.#quotaBytes = options.quotaBytes ?? DEFAULT_QUOTA_BYTES;
+  /** Made by `AppliedLoader.finish` only. */
+  constructor(parts: LoadedParts) {
+    this.#index = parts.meta.index;
+    this.#term = parts.meta.term;
+    this.#conf = parts.meta.conf;
+    this.#requests = parts.requests;
+    this.#members = parts.members;
+    this.#memory = parts.memory;
+    this.#overlay = parts.overlay;
+    this.#quotaBytes = parts.quotaBytes;
+    this.#hash = parts.hash;
+    this.kv = parts.kv;
   }
 
   /** Builds the state from what a backend holds, or says why its records cannot be trusted. */
@@ -111,9 +126,11 @@ export class AppliedState {
   ):
     | { readonly type: "ok"; readonly state: AppliedState }
     | { readonly type: "refused"; readonly reason: string } {
-    const applied = new AppliedState(state, options);
-    const loaded = applied.#load(state, options);
-    return loaded.type === "ok" ? { type: "ok", state: applied } : loaded;
+    const loader = new AppliedLoader(state, options);
+    for (const name of [...state.records.keys()].sort()) {
+      loader.add([[name, state.records.get(name) ?? fail("a record is gone", { name })]]);
+    }
+    return loader.finish();
   }
 
   /** Index of the last applied entry; 0: none. */
@@ -133,11 +150,6 @@ export class AppliedState {
 
   get members(): Pick<MemberRecords, "pinned" | "isRemoved"> {
     return this.#members;
-  }
-
-  /** The keys, leases and alarms. Read it freely; what changes its answers comes only through the log. */
-  get kv(): KvStateOfMember {
-    return this.#kv ?? fail("the state is not loaded");
   }
 
   /** Bytes of key-value records that are not known to be durable. */
@@ -250,57 +262,101 @@ export class AppliedState {
     this.#index = entry.index;
     this.#term = entry.term;
   }
-
-  #load(state: BackendState, options: AppliedOptions): Loaded {
-    const requests = new Map<string, Uint8Array>();
-    let hashFound = false;
-    for (const [name, bytes] of state.records) {
-      if (isKvRecord(name)) {
-        this.#memory?.set(name, bytes);
-        continue;
-      }
-      let loaded: Loaded;
-      switch (name[0]) {
-        case MEMBER_PREFIX:
-          loaded = this.#members.load(name, bytes);
-          break;
-        case REQUESTS_PREFIX:
-          requests.set(name, bytes);
-          continue;
-        case HASH_RECORD:
-          if (name !== HASH_RECORD || bytes.length !== HASH_BYTES) return malformed(name);
-          this.#hash = viewOf(bytes).getInt32(0, true);
-          hashFound = true;
-          continue;
-        default:
-          return malformed(name);
-      }
-      if (loaded.type === "refused") return loaded;
-    }
-    // The hash is in every batch, so a state without it is not what a member wrote.
-    if (hashFound !== state.index > 0) {
-      return {
-        type: "refused",
-        reason: hashFound ? "records before the first entry" : `no hash record at index ${state.index}`,
-      };
-    }
-    const kv = loadKv(state.records, this.#overlay, options);
-    if (kv.type === "refused") return kv;
-    this.#kv = kv.state;
-    return this.#requests.load(requests);
-  }
 }
 
-function loadKv(
-  records: ReadonlyMap<string, Uint8Array>,
-  overlay: Overlay,
-  options: AppliedOptions,
-): ReturnType<KvLoader["finish"]> {
-  const loader = new KvLoader(overlay, options.listener ?? NOBODY, options.leases);
-  for (const name of [...records.keys()].filter(isKvRecord).sort()) {
-    loader.add(name, records.get(name) ?? fail("a record is gone", { name }));
+interface LoadedParts {
+  readonly meta: BackendMeta;
+  readonly requests: RequestsSeen;
+  readonly members: MemberRecords;
+  readonly memory: Map<string, Uint8Array> | undefined;
+  readonly overlay: Overlay;
+  readonly quotaBytes: number;
+  readonly hash: number;
+  readonly kv: KvStateOfMember;
+}
+
+/**
+ * Builds a state from its records, a part at a time, so that nobody ever holds all of them: give it those whose names
+ * begin with LOADED_PREFIXES, in order of names, then `finish`. Without `AppliedOptions.below` it wants all records.
+ */
+export class AppliedLoader {
+  readonly #meta: BackendMeta;
+  readonly #options: AppliedOptions;
+  readonly #memory: Map<string, Uint8Array> | undefined;
+  readonly #overlay: Overlay;
+  readonly #kv: KvLoader;
+  readonly #members = new MemberRecords();
+  /** At most MAX_SEEN_INSTANCES of them, or the state is refused. */
+  readonly #requests = new Map<string, Uint8Array>();
+  #hash: number | undefined;
+  #refused: Extract<Loaded, { type: "refused" }> | undefined;
+
+  constructor(meta: BackendMeta, options: AppliedOptions = {}) {
+    this.#meta = meta;
+    this.#options = options;
+    this.#memory = options.below === undefined ? new Map() : undefined;
+    this.#overlay = new Overlay(options.below ?? this.#memory ?? new Map());
+    this.#kv = new KvLoader(this.#overlay, options.listener ?? NOBODY, options.leases);
   }
-  return loader.finish();
+
+  /** Takes the next records. After the first that is refused the others are passed over. */
+  add(records: readonly BackendRecord[]): void {
+    for (const [name, bytes] of records) {
+      if (this.#refused !== undefined) return;
+      if (isKvRecord(name)) {
+        this.#memory?.set(name, bytes);
+        this.#kv.add(name, bytes);
+        continue;
+      }
+      const loaded = this.#addOther(name, bytes);
+      if (loaded.type === "refused") this.#refused = loaded;
+    }
+  }
+
+  /** The state, or why its records cannot be trusted. Only once. */
+  finish():
+    | { readonly type: "ok"; readonly state: AppliedState }
+    | { readonly type: "refused"; readonly reason: string } {
+    if (this.#refused !== undefined) return this.#refused;
+    const { index } = this.#meta;
+    // The hash is in every batch, so a state without it is not what a member wrote.
+    if ((this.#hash !== undefined) !== index > 0) {
+      const reason = index > 0 ? `no hash record at index ${index}` : "records before the first entry";
+      return { type: "refused", reason };
+    }
+    const kv = this.#kv.finish();
+    if (kv.type === "refused") return kv;
+    const requests = new RequestsSeen();
+    const seen = requests.load(this.#requests);
+    if (seen.type === "refused") return seen;
+    const state = new AppliedState({
+      meta: this.#meta,
+      requests,
+      members: this.#members,
+      memory: this.#memory,
+      overlay: this.#overlay,
+      quotaBytes: this.#options.quotaBytes ?? DEFAULT_QUOTA_BYTES,
+      hash: this.#hash ?? 0,
+      kv: kv.state,
+    });
+    return { type: "ok", state };
+  }
+
+  #addOther(name: string, bytes: Uint8Array): Loaded {
+    switch (name[0]) {
+      case MEMBER_PREFIX:
+        return this.#members.load(name, bytes);
+      case REQUESTS_PREFIX:
+        this.#requests.set(name, bytes);
+        return LOADED;
+      case HASH_RECORD:
+        if (name !== HASH_RECORD || bytes.length !== HASH_BYTES) return malformed(name);
+        this.#hash = viewOf(bytes).getInt32(0, true);
+        return LOADED;
+      default:
+        return malformed(name);
+    }
+  }
 }
 
 function malformed(name: string): Loaded {

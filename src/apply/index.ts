@@ -1,4 +1,10 @@
-export { type Applied, type AppliedOptions, AppliedState } from "./applied-state.ts";
+export {
+  type Applied,
+  AppliedLoader,
+  type AppliedOptions,
+  AppliedState,
+  LOADED_PREFIXES,
+} from "./applied-state.ts";
 export { ALARM_PREFIX, type Alarm, Alarms, WHOLE_CLUSTER } from "./kv/alarms.ts";
 export { isKvRecord, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
 export { KvState, type Leases } from "./kv/kv-state.ts";

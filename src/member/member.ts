@@ -8,18 +8,19 @@
  * the disk.
  */
 
-import { AppliedState, type KvStateOfMember } from "../apply/index.ts";
+import type { KvStateOfMember } from "../apply/index.ts";
 import { assert, ERR, fail, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendState, MonoMs, Random, RecordReader, RecoveredLog } from "../env/index.ts";
 import type { RequestId } from "../pb/index.ts";
-import { isMember, type Message, Raft, type SnapshotMeta } from "../raft/index.ts";
+import { type ConfState, isMember, type Message, Raft, type Role, type SnapshotMeta } from "../raft/index.ts";
 import type { WatchHubApi } from "../watch/index.ts";
 import { answerReads, applyCommitted } from "./applying.ts";
 import { answerHeld, heldDue, leasesDue, manageLeases, maybePromote, noticeLeadership } from "./leases.ts";
+import { type LoadedState, loadWhole, metaOf } from "./loading.ts";
 import { judgeRecovered, wrongInstance } from "./open.ts";
 import { validateOptions } from "./options.ts";
 import { publishIfDue, takeForwarded, takeRequest } from "./requests-in.ts";
-import { appliedOptions, Changes, MemberState } from "./state.ts";
+import { MemberState } from "./state.ts";
 import {
   backendDone,
   compactionDue,
@@ -64,13 +65,13 @@ export type Opened =
  *
  * @param recovered.log repaired and ready for appends
  * @param recovered.state of the directory that the log's newest snapshot record names
- * @param recovered.below where its records are read from now on; undefined: they are kept in memory
+ * @param recovered.below where the records of a whole state are read from now on; undefined: they are kept in memory
  */
 export function openMember(
   options: MemberOptions,
   recovered: {
     readonly log: RecoveredLog;
-    readonly state: BackendState;
+    readonly state: BackendState | LoadedState;
     readonly below?: RecordReader | undefined;
   },
   deps: { readonly random: Random },
@@ -79,12 +80,12 @@ export function openMember(
   const { log, state } = recovered;
   const valid = validateOptions(options);
   if (valid.type === "refused") return valid;
-  const judged = judgeRecovered(log, state);
+  const judged = judgeRecovered(log, metaOf(state));
   if (judged.type === "refused") return judged;
-  const changes = new Changes();
-  const loaded = AppliedState.load(state, appliedOptions(options, changes, recovered.below));
+  const loaded = loadWhole(options, state, recovered.below);
   if (loaded.type === "refused") return loaded;
-  const pinned = loaded.state.members.pinned(options.id);
+  const { applied, changes } = loaded.state;
+  const pinned = applied.members.pinned(options.id);
   if (pinned !== 0n && pinned !== options.instance) {
     return { type: "refused", reason: wrongInstance(options.id, pinned, options.instance) };
   }
@@ -102,7 +103,7 @@ export function openMember(
     judged.start,
     { random: deps.random, now },
   );
-  const start = { applied: loaded.state, changes, stateDirectory: log.snapshot?.index ?? 0 };
+  const start = { applied, changes, stateDirectory: log.snapshot?.index ?? 0 };
   return { type: "ok", member: new Member(new MemberState(options, raft, start, deps, now)) };
 }
 
@@ -186,7 +187,7 @@ export class Member {
   }
 
   /** The state that `installSnapshot` named is loaded. */
-  snapshotInstalled(now: MonoMs, state: BackendState, below?: RecordReader): void {
+  snapshotInstalled(now: MonoMs, state: BackendState | LoadedState, below?: RecordReader): void {
     if (!this.#begin(now)) return;
     installState(this.#s, state, below);
     this.#settle();
@@ -237,6 +238,29 @@ export class Member {
   /** It has stopped or failed: every further input is ignored, and requests are refused. */
   get isEnded(): boolean {
     return this.#s.ended;
+  }
+
+  /** The configuration as applied; another object whenever it changed. */
+  get conf(): ConfState {
+    return this.#s.raft.conf;
+  }
+
+  /** A snapshot that was accepted is on its way into the log, or being loaded: its directory must stay. */
+  get isInstalling(): boolean {
+    return this.#s.install !== undefined;
+  }
+
+  get role(): Role {
+    return this.#s.raft.role;
+  }
+
+  get term(): number {
+    return this.#s.raft.term;
+  }
+
+  /** NO_MEMBER: none is known in this term. */
+  get leader(): MemberId {
+    return this.#s.raft.leader;
   }
 
   status(): MemberStatus {

@@ -4,7 +4,7 @@
  * of directories, and a member that ran on would answer for entries that it no longer has.
  */
 import { hex } from "../base/index.ts";
-import type { BackendState, RecoveredLog } from "../env/index.ts";
+import type { BackendMeta, RecoveredLog } from "../env/index.ts";
 import { decodeConfChange } from "../pb/index.ts";
 import type { RaftStart } from "../raft/api.ts";
 
@@ -14,7 +14,7 @@ export type Judged =
   | { readonly type: "refused"; readonly reason: string };
 
 /** Judges a log and a state, and derives what the consensus core starts from. */
-export function judgeRecovered(log: RecoveredLog, state: BackendState): Judged {
+export function judgeRecovered(log: RecoveredLog, state: BackendMeta): Judged {
   const reason = faultOf(log, state);
   if (reason !== undefined) return { type: "refused", reason };
   const lease = longestLease(log, state);
@@ -34,7 +34,7 @@ export function judgeRecovered(log: RecoveredLog, state: BackendState): Judged {
   };
 }
 
-function faultOf(log: RecoveredLog, state: BackendState): string | undefined {
+function faultOf(log: RecoveredLog, state: BackendMeta): string | undefined {
   const { base, entries, hardState, snapshot } = log;
   const last = base.index + entries.length;
   const lastTerm = entries.at(-1)?.term ?? base.term;
@@ -63,7 +63,7 @@ function faultOf(log: RecoveredLog, state: BackendState): string | undefined {
  */
 function longestLease(
   log: RecoveredLog,
-  state: BackendState,
+  state: BackendMeta,
 ): { readonly type: "ok"; readonly ms: number } | { readonly type: "refused"; readonly reason: string } {
   let ms = Math.max(state.conf.leaseMs, log.snapshot?.conf.leaseMs ?? 0);
   for (const entry of log.entries) {

@@ -3,7 +3,7 @@
  * memory twice. The counterpart is `snapshot-receiver.ts`.
  */
 import { finishHash, type MemberId, mixHashBytes, mixHashText } from "../base/index.ts";
-import type { BackendState } from "../env/index.ts";
+import type { BackendMeta, BackendState } from "../env/index.ts";
 import type { SnapshotFrame } from "../pb/index.ts";
 
 /** A chunk is closed at this many bytes of keys and values; one record always fits, however large. */
@@ -19,31 +19,67 @@ export interface SnapshotHeader {
   readonly term: number;
 }
 
+/**
+ * Turns records into chunks of bounded size, and counts and hashes them. Records go in ascending order of names; each
+ * chunk is sent before the next records are added, so that at most one is in memory.
+ */
+export class SnapshotCutter {
+  readonly #stream: number;
+  readonly #chunkBytes: number;
+  #sequence = 0;
+  #hash = 0;
+  #count = 0;
+  #bytes = 0;
+  #records: (readonly [key: string, value: Uint8Array])[] = [];
+
+  constructor(stream: number, chunkBytes: number = CHUNK_BYTES) {
+    this.#stream = stream;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  /** Takes a record; a chunk that it filled is given back. */
+  add(key: string, value: Uint8Array): SnapshotFrame | undefined {
+    this.#records.push([key, value]);
+    this.#count++;
+    this.#hash = mixRecord(this.#hash, key, value);
+    this.#bytes += key.length + value.length;
+    if (this.#bytes < this.#chunkBytes && this.#records.length < CHUNK_RECORDS) return undefined;
+    return this.#close();
+  }
+
+  /** What is left, and the end. Only once. */
+  end(): SnapshotFrame[] {
+    const stream = this.#stream;
+    const end: SnapshotFrame = { type: "end", stream, records: this.#count, hash: finishHash(this.#hash) };
+    return this.#records.length === 0 ? [end] : [this.#close(), end];
+  }
+
+  #close(): SnapshotFrame {
+    const records = this.#records;
+    this.#records = [];
+    this.#bytes = 0;
+    return { type: "chunk", stream: this.#stream, sequence: this.#sequence++, records };
+  }
+}
+
+/** The first frame of a stream. */
+export function beginFrame(header: SnapshotHeader, { index, term, conf }: BackendMeta): SnapshotFrame {
+  return { type: "begin", ...header, meta: { index, term, conf } };
+}
+
 /** The frames of `state` in order: begin, chunks, end. Records go in the order of the map. */
 export function* cutSnapshot(
   header: SnapshotHeader,
   state: BackendState,
   chunkBytes: number = CHUNK_BYTES,
 ): Generator<SnapshotFrame, void, void> {
-  const { stream } = header;
-  const { index, term, conf } = state;
-  yield { type: "begin", ...header, meta: { index, term, conf } };
-  let sequence = 0;
-  let hash = 0;
-  let bytes = 0;
-  let records: (readonly [key: string, value: Uint8Array])[] = [];
+  yield beginFrame(header, state);
+  const cutter = new SnapshotCutter(header.stream, chunkBytes);
   for (const [key, value] of state.records) {
-    records.push([key, value]);
-    hash = mixRecord(hash, key, value);
-    bytes += key.length + value.length;
-    if (bytes < chunkBytes && records.length < CHUNK_RECORDS) continue;
-    yield { type: "chunk", stream, sequence, records };
-    sequence++;
-    bytes = 0;
-    records = [];
+    const chunk = cutter.add(key, value);
+    if (chunk !== undefined) yield chunk;
   }
-  if (records.length > 0) yield { type: "chunk", stream, sequence, records };
-  yield { type: "end", stream, records: state.records.size, hash: finishHash(hash) };
+  yield* cutter.end();
 }
 
 /** The running hash of both sides. */

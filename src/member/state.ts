@@ -3,9 +3,9 @@
  * (what is committed), `storage.ts` (what must be durable, and what may go), `transfers.ts` (snapshots both ways).
  * `member.ts` is the public class and says in which order they run.
  */
-import type { AppliedOptions, AppliedState, ChangeListener } from "../apply/index.ts";
+import type { AppliedState, ChangeListener } from "../apply/index.ts";
 import { ERR } from "../base/index.ts";
-import type { MonoMs, Random, RecordReader } from "../env/index.ts";
+import type { MonoMs, Random } from "../env/index.ts";
 import type { ChangeSet } from "../mvcc/index.ts";
 import type { RequestId } from "../pb/index.ts";
 import { isMember, type Raft, type SnapshotMeta } from "../raft/index.ts";
@@ -43,7 +43,7 @@ export interface Install {
   stage: "record" | "loading";
 }
 
-/** Carries what apply changes to the watchers, whichever state is applied to. */
+/** Carries what apply changes to the watchers, from the moment on when a member takes the state over. */
 export class Changes implements ChangeListener {
   hub: WatchHub | undefined;
 
@@ -56,21 +56,11 @@ export class Changes implements ChangeListener {
   }
 }
 
-/** How a state is loaded for this member. */
-export function appliedOptions(
-  options: MemberOptions,
-  changes: Changes,
-  below: RecordReader | undefined,
-): AppliedOptions {
-  const { quotaBytes, leaseCheckpointMs } = options;
-  const rest = { listener: changes, quotaBytes, leases: { checkpointIntervalMs: leaseCheckpointMs } };
-  return below === undefined ? rest : { ...rest, below };
-}
-
 export class MemberState {
   readonly options: MemberOptions;
   readonly raft: Raft;
-  readonly changes: Changes;
+  /** Replaced together with `applied`. */
+  changes: Changes;
   /** Replaced as a whole when a snapshot is installed. */
   applied: AppliedState;
 

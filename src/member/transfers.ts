@@ -9,12 +9,12 @@
  * A crash before the record leaves the old state in use, after it the new one; there is no third case.
  */
 
-import { AppliedState } from "../apply/index.ts";
 import { fail, type MemberId } from "../base/index.ts";
 import type { BackendState, RecordReader } from "../env/index.ts";
 import { isMember, type SnapshotMeta } from "../raft/index.ts";
 import { noticeLeadership } from "./leases.ts";
-import { appliedOptions, type MemberState } from "./state.ts";
+import { type LoadedState, loadWhole, metaOf } from "./loading.ts";
+import type { MemberState } from "./state.ts";
 
 /** A snapshot whose complete directory is durable here. */
 export interface ReceivedSnapshot {
@@ -73,28 +73,33 @@ export function takeSnapshot(s: MemberState, snapshot: ReceivedSnapshot): void {
 }
 
 /** The driver loaded the state that the snapshot record names. */
-export function installState(s: MemberState, state: BackendState, below: RecordReader | undefined): void {
+export function installState(
+  s: MemberState,
+  state: BackendState | LoadedState,
+  below: RecordReader | undefined,
+): void {
   const install = s.install;
-  if (install?.stage !== "loading") fail("a state was loaded that nobody waits for", { index: state.index });
+  const { index, term } = metaOf(state);
+  if (install?.stage !== "loading") fail("a state was loaded that nobody waits for", { index });
   const { meta } = install;
   // Exactly: the configuration comes from the record, and the log goes on behind it.
-  if (state.index !== meta.index || state.term !== meta.term) {
-    s.fail(
-      `the snapshot record names (${meta.index}, ${meta.term}), ` +
-        `its state is at (${state.index}, ${state.term})`,
-    );
+  if (index !== meta.index || term !== meta.term) {
+    s.fail(`the snapshot record names (${meta.index}, ${meta.term}), its state is at (${index}, ${term})`);
     return;
   }
-  const loaded = AppliedState.load(state, appliedOptions(s.options, s.changes, below));
+  const loaded = loadWhole(s.options, state, below);
   if (loaded.type === "refused") {
     s.fail(`the state of snapshot ${meta.index} cannot be used: ${loaded.reason}`);
     return;
   }
+  const { applied, changes } = loaded.state;
   s.install = undefined;
-  s.applied = loaded.state;
-  const { store } = loaded.state.kv;
+  s.applied = applied;
+  s.changes = changes;
+  changes.hub = s.watch;
+  const { store } = applied.kv;
   s.watch.restored(store.revision, store.compactRevision, store);
-  s.reads.restart(loaded.state);
+  s.reads.restart(applied);
   noticeLeadership(s);
   s.raft.snapshotInstalled(s.now, meta.index);
   s.backend.restart(meta.index);

@@ -10,6 +10,14 @@ import type { ChangeListener } from "./types.ts";
 /** Keys looked at in one go while leases get their keys back. */
 const KEYS_PER_SLICE = 1024;
 
+/** First letters of the records that the loader needs, in no order. */
+export const KV_LOADED_PREFIXES: readonly string[] = [
+  CHANGE_PREFIX,
+  FLOOR_RECORD,
+  LEASE_PREFIX,
+  ALARM_PREFIX,
+];
+
 /** The state as a member has it. */
 export type KvStateOfMember = KvState<Store, Lessor>;
 
