@@ -1,0 +1,153 @@
+// Goal: kvd as an operator meets it: it says when it serves, keeps what it acknowledged through SIGTERM and SIGKILL,
+// refuses what would lose a vote, and names a wrong flag. Method: real processes with data directories in a temporary
+// folder, asked by npm's etcd3.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Etcd3 } from "etcd3";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "./serving.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const program = join(root, "build", "kvd-under-test.mjs");
+const folder = mkdtempSync(join(tmpdir(), "waymark-kvd-"));
+const clients: Etcd3[] = [];
+const running = new Set<Kvd>();
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, "src/main/kvd.ts")],
+    outfile: program,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    logLevel: "warning",
+    external: ["level", "pino"],
+    banner: {
+      js: 'import { createRequire as __r } from "node:module"; const require = __r(import.meta.url);',
+    },
+  });
+});
+
+afterAll(async () => {
+  for (const client of clients) client.close();
+  for (const kvd of running) await kvd.end("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** One process. */
+class Kvd {
+  log = "";
+  exit: { readonly code: number | null; readonly signal: string | null } | undefined;
+  readonly #child: ChildProcess;
+
+  constructor(args: readonly string[]) {
+    this.#child = spawn(process.execPath, [program, ...args], {
+      env: { PATH: process.env["PATH"] ?? "", UV_THREADPOOL_SIZE: "16" },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.log += chunk.toString();
+    });
+    this.#child.on("close", (code, signal) => {
+      this.exit = { code, signal };
+      running.delete(this);
+    });
+    running.add(this);
+  }
+
+  /** Where clients are served, once it says so. */
+  async address(): Promise<string> {
+    await until(
+      () => this.exit !== undefined || this.log.includes("ready to serve client requests"),
+      "ready",
+    );
+    const line = this.log.split("\n").find((one) => one.includes("ready to serve")) ?? "{}";
+    const address: unknown = JSON.parse(line).address;
+    if (typeof address !== "string") throw new Error(`kvd did not start: ${this.log}`);
+    return address;
+  }
+
+  async client(): Promise<Etcd3> {
+    const client = new Etcd3({ hosts: `http://${await this.address()}` });
+    clients.push(client);
+    return client;
+  }
+
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<typeof this.exit> {
+    this.#child.kill(signal);
+    await until(() => this.exit !== undefined, "end of the process");
+    return this.exit;
+  }
+}
+
+function start(name: string): Kvd {
+  return new Kvd([
+    ...["--name", name, "--data-dir", join(folder, name)],
+    ...["--listen-client-urls", "http://127.0.0.1:0", "--listen-peer-urls", "http://127.0.0.1:0"],
+    ...["--heartbeat-interval=20", "--election-timeout=100", "--wal-segment-bytes=1048576"],
+  ]);
+}
+
+describe("kvd", () => {
+  it("keeps what it acknowledged, stopped or killed", async () => {
+    const first = start("keeps");
+    const client = await first.client();
+    await client.put("a").value("1");
+    const lease = client.lease(600, { autoKeepAlive: false });
+    await lease.put("leased").value("2");
+    expect(await first.end("SIGTERM")).toEqual({ code: 0, signal: null });
+    expect(first.log).toContain('"msg":"stopped"');
+
+    const second = start("keeps");
+    const again = await second.client();
+    expect(await again.getAll().strings()).toEqual({ a: "1", leased: "2" });
+    for (let i = 0; i < 50; i++) await again.put(`k${i}`).value(String(i));
+    await second.end("SIGKILL");
+
+    const third = await start("keeps").client();
+    expect(await third.getAll().prefix("k").count()).toBe(50);
+    const { kvs, header } = await third.get("k49").exec();
+    expect([kvs[0]?.mod_revision, header.revision]).toEqual(["53", "53"]);
+  });
+
+  it("ends open watches and says so when it is stopped", async () => {
+    const kvd = start("watched");
+    const client = await kvd.client();
+    const watcher = await client.watch().key("a").create();
+    const lost = new Promise((resolve) => watcher.on("disconnected", resolve));
+    await kvd.end("SIGTERM");
+    expect(String(await lost)).toContain("server stopped");
+  });
+
+  it("is not started twice on one directory", async () => {
+    const holder = start("twice");
+    await holder.address();
+    const second = start("twice");
+    await until(() => second.exit !== undefined, "the second one ends");
+    expect(second.exit?.code).toBe(1);
+    expect(second.log).toContain("is in use by process");
+  });
+
+  it("refuses a directory whose log is gone", async () => {
+    const kvd = start("lost");
+    await kvd.address();
+    await kvd.end("SIGTERM");
+    const wal = join(folder, "lost", "member", "wal");
+    for (const file of readdirSync(wal)) rmSync(join(wal, file));
+    const again = start("lost");
+    await until(() => again.exit !== undefined, "it ends");
+    expect(again.exit?.code).toBe(1);
+    expect(again.log).toContain("the log of this member is gone");
+  });
+
+  it("names a flag that it does not know", async () => {
+    const kvd = new Kvd(["--nope"]);
+    await until(() => kvd.exit !== undefined, "it ends");
+    expect([kvd.exit?.code, kvd.log]).toEqual([2, "kvd: unknown flag --nope; see kvd --help\n"]);
+  });
+});
