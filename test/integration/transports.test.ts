@@ -80,6 +80,31 @@ describe("gRPC", () => {
     await until(() => serving.services[0]?.openStreams === 0, "the stream is closed");
   });
 
+  it("reads no more from a client that takes no answers", async () => {
+    const { serving, client } = await served();
+    const call = client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same);
+    const CREATES = 12_000;
+    let created = 0;
+    call.on("error", () => undefined);
+    call.on("data", () => {
+      created++;
+    });
+    call.pause();
+    const request = Buffer.from(encodeWatchRequest(createOf("a")));
+    for (let i = 0; i < CREATES; i++) call.write(request);
+    // Other calls on the same connection go on; when the number stands still over many of them, it stands.
+    const watchers = (): number => serving.facades.watches[0]?.watchers ?? 0;
+    for (let before = -1, still = 0; still < 20; before = watchers()) {
+      await ask(client, "/etcdserverpb.Maintenance/Status", new Uint8Array(0));
+      still = watchers() === before && before > 0 ? still + 1 : 0;
+    }
+    expect(watchers()).toBeLessThan(CREATES * 0.8);
+    call.resume();
+    await until(() => created === CREATES, "all answers");
+    expect(watchers()).toBe(CREATES);
+    call.cancel();
+  });
+
   it("ends open streams when it stops", async () => {
     const { serving, client } = await served();
     const call = client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same);

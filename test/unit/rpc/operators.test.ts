@@ -175,6 +175,18 @@ describe("handing over", () => {
     expect(await client(leader).refusal(PATH, bytes)).toBe(ERR.notLeader);
   });
 
+  it("to a member that does not answer is given up, in etcd's words", async () => {
+    const { client, facades } = cluster([1n, 2n, 3n]);
+    const { leader } = facades;
+    const target = facades.cluster.other(leader);
+    facades.cluster.isolate(target);
+    expect(await client(leader).refusal(PATH, messages.moveLeaderRequest.encode({ target }))).toEqual({
+      code: CODE.unknown,
+      message: "etcdserver: request timed out, leader transfer took too long",
+    });
+    expect(facades.leader).toBe(leader);
+  });
+
   it.each([9n, 0n])("to member %d, which is none, is refused", async (target) => {
     const { client, facades } = cluster([1n, 2n, 3n]);
     const refusal = await client(facades.leader).refusal(PATH, messages.moveLeaderRequest.encode({ target }));
