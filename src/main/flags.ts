@@ -26,6 +26,16 @@ export interface KvdConfig {
   readonly maxTxnOps: number;
   readonly maxRequestBytes: number;
   readonly logLevel: LogLevel;
+  /** Certificates of the client port; undefined: none were given. */
+  readonly tls: TlsFiles | undefined;
+}
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authorities of clients' certificates; undefined: clients need none. */
+  readonly clientCaFile: string | undefined;
 }
 
 export interface InitialMember {
@@ -63,9 +73,15 @@ const FLAGS = {
   "max-txn-ops": ["128", "most operations of a transaction"],
   "max-request-bytes": ["1572864", "largest request"],
   "log-level": ["info", "debug, info, warn or error"],
+  "cert-file": ["", "certificate of the client port, PEM"],
+  "key-file": ["", "its key, PEM"],
+  "trusted-ca-file": ["", "authorities of clients' certificates, PEM"],
+  "client-cert-auth": ["false", "whether clients must show a certificate"],
 } as const satisfies Record<string, readonly [standard: string, help: string]>;
 
 type FlagName = keyof typeof FLAGS;
+/** Flags that stand alone: their value is true, or given with `=`. */
+const SWITCHES: ReadonlySet<FlagName> = new Set<FlagName>(["client-cert-auth"]);
 type Values = Readonly<Record<FlagName, string>>;
 
 export type Parsed =
@@ -112,7 +128,7 @@ function readFlags(args: readonly string[]): Partial<Record<FlagName, string>> |
     if (name === "help" || name === "h") return "help";
     if (name === "version") return "version";
     if (!isFlag(name)) throw new Refusal(`unknown flag --${name}; see kvd --help`);
-    const value = inline ?? args[++i];
+    const value = inline ?? (SWITCHES.has(name) ? "true" : args[++i]);
     if (value === undefined) throw new Refusal(`flag --${name} needs a value`);
     given[name] = value;
   }
@@ -136,8 +152,12 @@ function withDefaults(
 function configOf(values: Values): KvdConfig {
   const name = values.name;
   if (name === "") throw new Refusal("--name is empty");
+  const tls = tlsFiles(values);
   const listenPeerUrls = urls(values, "listen-peer-urls");
-  const listenClientUrls = urls(values, "listen-client-urls");
+  const listenClientUrls = urls(values, "listen-client-urls", "with TLS");
+  if (tls === undefined && listenClientUrls.some(isTls)) {
+    throw new Refusal("--listen-client-urls has https, and --cert-file and --key-file are not given");
+  }
   const peerUrls =
     values["initial-advertise-peer-urls"] === ""
       ? listenPeerUrls
@@ -154,7 +174,9 @@ function configOf(values: Values): KvdConfig {
     dataDir: values["data-dir"] === "" ? `${name}.etcd` : values["data-dir"],
     listenClientUrls,
     advertiseClientUrls:
-      values["advertise-client-urls"] === "" ? listenClientUrls : urls(values, "advertise-client-urls"),
+      values["advertise-client-urls"] === ""
+        ? listenClientUrls
+        : urls(values, "advertise-client-urls", "with TLS"),
     listenPeerUrls,
     listenMetricsUrls: values["listen-metrics-urls"] === "" ? [] : urls(values, "listen-metrics-urls"),
     initialCluster: initialCluster(values, peerUrls),
@@ -168,6 +190,7 @@ function configOf(values: Values): KvdConfig {
     segmentBytes: segmentBytes(values),
     maxTxnOps: integer(values, "max-txn-ops", 1, 65_536),
     maxRequestBytes: integer(values, "max-request-bytes", 1_024, 10 * 1024 * 1024),
+    tls,
     logLevel: choice(values, "log-level", LOG_LEVELS),
   };
 }
@@ -208,18 +231,33 @@ function initialCluster(values: Values, ownUrls: readonly string[]): readonly In
   return [...members].map(([member, peerUrls]) => ({ name: member, peerUrls }));
 }
 
-function urls(values: Values, name: FlagName): readonly string[] {
-  return values[name].split(",").map((text) => url(name, text));
+function tlsFiles(values: Values): TlsFiles | undefined {
+  const { "cert-file": certFile, "key-file": keyFile, "trusted-ca-file": ca } = values;
+  if ((certFile === "") !== (keyFile === "")) throw new Refusal("--cert-file and --key-file go together");
+  const needsCert = choice(values, "client-cert-auth", ["true", "false"]) === "true";
+  if (needsCert && ca === "") throw new Refusal("--client-cert-auth needs --trusted-ca-file");
+  if (certFile === "") return undefined;
+  return { certFile, keyFile, clientCaFile: needsCert ? ca : undefined };
+}
+
+/** Whether an address is one of TLS. */
+export function isTls(address: string): boolean {
+  return address.startsWith("https:");
+}
+
+/** @param schemes `with TLS`: https may be there, too */
+function urls(values: Values, name: FlagName, schemes: "plain" | "with TLS" = "plain"): readonly string[] {
+  return values[name].split(",").map((text) => url(name, text, schemes));
 }
 
 /** An address to listen at or to call: scheme, host and port. */
-function url(flag: string, text: string): string {
+function url(flag: string, text: string, schemes: "plain" | "with TLS" = "plain"): string {
   const match = /^(https?):\/\/([^/:@]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})\/?$/.exec(text);
   if (match === null || Number(match[3]) > 65_535) {
     throw new Refusal(`--${flag}: "${text}" is not http://host:port`);
   }
-  if (match[1] === "https")
-    throw new Refusal(`--${flag}: "${text}": certificates cannot be given yet, use http`);
+  if (match[1] === "https" && schemes === "plain")
+    throw new Refusal(`--${flag}: "${text}": certificates cannot be given for it yet, use http`);
   return text.replace(/\/$/, "");
 }
 

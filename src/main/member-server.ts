@@ -1,16 +1,17 @@
 /** One member with everything around it: data directory, driver, services and their listeners. */
+import { readFileSync } from "node:fs";
 import { LevelDirectory } from "../backend/index.ts";
 import { hex, type MemberId } from "../base/index.ts";
 import type { Cancel, Clock, Logger, PeerTransport, Random } from "../env/index.ts";
 import { DEFAULT_OPTIONS, type MemberOptions } from "../member/index.ts";
 import { createServices, type MemberDirectory, type MemberFacade, type Services } from "../rpc/index.ts";
 import { type Driver, type DriverError, openDriver } from "../server/index.ts";
-import { createGrpcServer } from "../transport/grpc-js/index.ts";
+import { createGrpcServer, type ServerTls } from "../transport/grpc-js/index.ts";
 import { createHttpServer } from "../transport/http/index.ts";
 import { Registry, registerCalls, registerMember } from "../transport/metrics/index.ts";
 import { LogWriter, readLogDirectory } from "../wal/index.ts";
 import { type DataDirectory, DataDirectoryError, openDataDirectory } from "./data-directory.ts";
-import type { KvdConfig } from "./flags.ts";
+import { isTls, type KvdConfig } from "./flags.ts";
 import { type FoundingCluster, foundingCluster } from "./identity.ts";
 import { NO_PEERS } from "./no-peers.ts";
 import { registerProcess } from "./process-metrics.ts";
@@ -182,9 +183,11 @@ class Listeners implements MemberServer {
       { maxRequestBytes: this.#config.maxRequestBytes },
     );
     this.#closings.push(() => grpc.stop());
+    const tls = readTls(this.#config);
     for (const url of this.#config.listenClientUrls) {
       const { host } = hostPort(url);
-      this.clientAddresses.push(`${host}:${await grpc.listen(new URL(url).host)}`);
+      const port = await grpc.listen(url.replace(/^https?:\/\//, ""), isTls(url) ? tls : undefined);
+      this.clientAddresses.push(`${host}:${port}`);
     }
     for (const url of this.#config.listenMetricsUrls) {
       const http = createHttpServer({
@@ -223,6 +226,17 @@ class Listeners implements MemberServer {
       "ready to serve client requests",
     );
   }
+}
+
+/** @throws the system's error, which names the file */
+function readTls({ tls }: KvdConfig): ServerTls | undefined {
+  if (tls === undefined) return undefined;
+  const { certFile, keyFile, clientCaFile } = tls;
+  return {
+    cert: readFileSync(certFile),
+    key: readFileSync(keyFile),
+    clientCa: clientCaFile === undefined ? undefined : readFileSync(clientCaFile),
+  };
 }
 
 /** An IPv6 address stands in brackets in a URL and nowhere else. */

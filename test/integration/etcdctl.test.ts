@@ -1,5 +1,7 @@
 // Goal: a stock etcdctl works with us and prints what it prints with etcd. Method: the real program against a server
 // in this process; what is expected was printed by etcd 3.4.23 for the same commands (IDs are our own).
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -197,5 +199,52 @@ describe.skipIf(!hasEtcdctl)("three members", () => {
     const moved = await etcdctl(endpoints, ["move-leader", target.toString(16)]);
     expect(moved.out).toBe(`Leadership transferred from ${leader} to ${target}\n`);
     expect(facades.leader).toBe(target);
+  });
+});
+
+describe.skipIf(!hasEtcdctl || !isInstalled("openssl"))("TLS", () => {
+  let folder: string;
+  let secure: Serving;
+  const file = (name: string): string => join(folder, name);
+
+  /** Makes a key and a certificate of our authority, or the authority itself. */
+  function certify(name: string): void {
+    const make = (...args: string[]): void => {
+      execFileSync("openssl", args, { stdio: "ignore", cwd: folder });
+    };
+    const pair = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", `${name}.key`];
+    const subject = ["-subj", `/CN=${name}`];
+    if (name === "ca") {
+      make("req", "-x509", ...pair, ...subject, "-days", "2", "-out", "ca.crt");
+      return;
+    }
+    writeFileSync(file("names"), "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n");
+    make("req", ...pair, ...subject, "-out", `${name}.csr`);
+    const issue = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"];
+    make("x509", "-req", "-in", `${name}.csr`, ...issue, "-out", `${name}.crt`);
+  }
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "waymark-tls-"));
+    for (const name of ["ca", "server", "client"]) certify(name);
+    const read = (name: string): Uint8Array => readFileSync(file(name));
+    secure = await serve([1n], {
+      cert: read("server.crt"),
+      key: read("server.key"),
+      clientCa: read("ca.crt"),
+    });
+  });
+  afterAll(async () => {
+    await secure.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("serves clients with a certificate, and nobody else", async () => {
+    const endpoints = secure.endpoints.map((endpoint) => `https://${endpoint}`);
+    const trust = [`--cacert=${file("ca.crt")}`];
+    const own = [`--cert=${file("client.crt")}`, `--key=${file("client.key")}`];
+    expect((await etcdctl(endpoints, [...trust, ...own, "put", "a", "1"])).out).toBe("OK\n");
+    expect((await etcdctl(endpoints, [...trust, "--dial-timeout=500ms", "get", "a"])).code).not.toBe(0);
+    expect((await etcdctl(secure.endpoints, ["--dial-timeout=500ms", "get", "a"])).code).not.toBe(0);
   });
 });

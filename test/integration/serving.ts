@@ -1,11 +1,7 @@
 /** A gRPC server in this process over one member or several, and the clients that are installed here. */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createServices, type MemberFacade, type Services } from "../../src/rpc/index.ts";
-import {
-  createGrpcServer,
-  type GrpcServer,
-  type GrpcServerOptions,
-} from "../../src/transport/grpc-js/index.ts";
+import { createGrpcServer, type GrpcServer, type ServerTls } from "../../src/transport/grpc-js/index.ts";
 import { DIRECTORY, Facades } from "../support/member-facades.ts";
 
 /** What runs for one test file. */
@@ -20,10 +16,7 @@ export interface Serving {
 }
 
 /** Serves members of one cluster, each on its port; what only the leader answers is forwarded to it. */
-export async function serve(
-  ids: readonly bigint[],
-  options: Partial<GrpcServerOptions> = {},
-): Promise<Serving> {
+export async function serve(ids: readonly bigint[], tls?: ServerTls): Promise<Serving> {
   const facades = new Facades(ids);
   facades.follow();
   const servers: GrpcServer[] = [];
@@ -43,8 +36,8 @@ export async function serve(
       handled: () => undefined,
       bug: (path: string, error: unknown) => bugs.push([path, error]),
     };
-    const server = createGrpcServer({ services: one, clock: facades.clock, observer }, options);
-    endpoints.push(`127.0.0.1:${await server.listen("127.0.0.1:0")}`);
+    const server = createGrpcServer({ services: one, clock: facades.clock, observer });
+    endpoints.push(`127.0.0.1:${await server.listen("127.0.0.1:0", tls)}`);
     servers.push(server);
     services.push(one);
   }
@@ -56,13 +49,13 @@ export async function serve(
 }
 
 /** Whether a program is installed; says in one line that tests are skipped if not. */
-export function isInstalled(program: "etcd" | "etcdctl"): boolean {
+export function isInstalled(program: "etcd" | "etcdctl" | "openssl"): boolean {
   try {
     execFileSync(program, [program === "etcd" ? "--version" : "version"], { stdio: "ignore", env: ENV });
     return true;
   } catch {
     console.log(
-      `${program} is not installed, its tests are skipped: apt-get install etcd-server etcd-client`,
+      `${program} is not installed, its tests are skipped: apt-get install etcd-server etcd-client openssl`,
     );
     return false;
   }

@@ -34,8 +34,6 @@ export interface ServerTls {
 export interface GrpcServerOptions {
   /** Largest request, bytes, as the member's limits have it. */
   readonly maxRequestBytes: number;
-  /** undefined: plain text. */
-  readonly tls: ServerTls | undefined;
   /** A silent connection is probed after this, and closed when it does not answer, ms. etcd: --grpc-keepalive-*. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
@@ -45,7 +43,6 @@ export interface GrpcServerOptions {
 
 export const DEFAULT_GRPC_OPTIONS: GrpcServerOptions = {
   maxRequestBytes: 1_572_864,
-  tls: undefined,
   keepaliveIntervalMs: 7_200_000,
   keepaliveTimeoutMs: 20_000,
   stopGraceMs: 2_000,
@@ -63,10 +60,11 @@ export interface CallObserver {
 export interface GrpcServer {
   /**
    * Begins to listen at `host:port`; port 0 takes a free one.
+   * @param tls undefined: plain text
    * @returns the port
    * @throws when the address cannot be listened at
    */
-  listen(address: string): Promise<number>;
+  listen(address: string, tls: ServerTls | undefined): Promise<number>;
   /** Takes no more calls, ends open streams with `server stopped`, waits for the others, closes. Idempotent. */
   stop(): Promise<void>;
 }
@@ -80,9 +78,9 @@ export function createGrpcServer(
   addServices(server, deps.services.methods, deps.observer);
   let stopped: Promise<void> | undefined;
   return {
-    listen(address) {
+    listen(address, tls) {
       return new Promise((resolve, reject) => {
-        server.bindAsync(address, credentialsOf(merged.tls), (error, port) => {
+        server.bindAsync(address, credentialsOf(tls), (error, port) => {
           if (error === null) resolve(port);
           else reject(error);
         });
