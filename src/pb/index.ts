@@ -43,6 +43,8 @@ export {
   type EntryEnvelope,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
+  type PeerVerdict,
   type RequestId,
   type SnapshotFrame,
 } from "./types.ts";
+export { decodeVerdict, encodeVerdict, MAX_REASON_BYTES } from "./verdict.ts";
