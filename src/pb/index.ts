@@ -46,9 +46,11 @@ export {
   type EntryEnvelope,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
+  type PeerVerdict,
   type RequestId,
   type SnapshotFrame,
 } from "./types.ts";
+export { decodeVerdict, encodeVerdict, MAX_REASON_BYTES } from "./verdict.ts";
 export {
   decodeWatchRequest,
   decodeWatchResponse,

@@ -1,1 +1,1 @@
-export { type HelloVerdict, judgeHello, type LocalMember, type PeerRecord } from "./handshake.ts";
+export { judgeHello, type LocalMember } from "./handshake.ts";
