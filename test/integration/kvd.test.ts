@@ -1,93 +1,21 @@
 // Goal: kvd as an operator meets it: it says when it serves, keeps what it acknowledged through SIGTERM and SIGKILL,
 // refuses what would lose a vote, and names a wrong flag. Method: real processes with data directories in a temporary
 // folder, asked by npm's etcd3.
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { Etcd3 } from "etcd3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Kvd, KvdPool } from "./kvd-process.ts";
 import { until } from "./serving.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const program = join(root, "build", "kvd-under-test.mjs");
-const folder = mkdtempSync(join(tmpdir(), "waymark-kvd-"));
-const clients: Etcd3[] = [];
-const running = new Set<Kvd>();
-
+let pool: KvdPool;
 beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, "src/main/kvd.ts")],
-    outfile: program,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    logLevel: "warning",
-    external: ["level", "pino"],
-    banner: {
-      js: 'import { createRequire as __r } from "node:module"; const require = __r(import.meta.url);',
-    },
-  });
+  pool = await KvdPool.build("kvd");
 });
-
-afterAll(async () => {
-  for (const client of clients) client.close();
-  for (const kvd of running) await kvd.end("SIGKILL");
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** One process. */
-class Kvd {
-  log = "";
-  exit: { readonly code: number | null; readonly signal: string | null } | undefined;
-  readonly #child: ChildProcess;
-
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [program, ...args], {
-      env: { PATH: process.env["PATH"] ?? "", UV_THREADPOOL_SIZE: "16" },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    this.#child.stderr?.on("data", (chunk: Buffer) => {
-      this.log += chunk.toString();
-    });
-    this.#child.on("close", (code, signal) => {
-      this.exit = { code, signal };
-      running.delete(this);
-    });
-    running.add(this);
-  }
-
-  /** Where clients are served, once it says so. */
-  async address(): Promise<string> {
-    await until(
-      () => this.exit !== undefined || this.log.includes("ready to serve client requests"),
-      "ready",
-    );
-    const line = this.log.split("\n").find((one) => one.includes("ready to serve")) ?? "{}";
-    const address: unknown = JSON.parse(line).address;
-    if (typeof address !== "string") throw new Error(`kvd did not start: ${this.log}`);
-    return address;
-  }
-
-  async client(): Promise<Etcd3> {
-    const client = new Etcd3({ hosts: `http://${await this.address()}` });
-    clients.push(client);
-    return client;
-  }
-
-  async end(signal: "SIGTERM" | "SIGKILL"): Promise<typeof this.exit> {
-    this.#child.kill(signal);
-    await until(() => this.exit !== undefined, "end of the process");
-    return this.exit;
-  }
-}
+afterAll(() => pool.close());
 
 function start(name: string): Kvd {
-  return new Kvd([
-    ...["--name", name, "--data-dir", join(folder, name)],
+  return pool.start([
+    ...["--name", name, "--data-dir", join(pool.folder, name)],
     ...["--listen-client-urls", "http://127.0.0.1:0", "--listen-peer-urls", "http://127.0.0.1:0"],
     ...["--heartbeat-interval=20", "--election-timeout=100", "--wal-segment-bytes=1048576"],
   ]);
@@ -137,7 +65,7 @@ describe("kvd", () => {
     const kvd = start("lost");
     await kvd.address();
     await kvd.end("SIGTERM");
-    const wal = join(folder, "lost", "member", "wal");
+    const wal = join(pool.folder, "lost", "member", "wal");
     for (const file of readdirSync(wal)) rmSync(join(wal, file));
     const again = start("lost");
     await until(() => again.exit !== undefined, "it ends");
@@ -146,7 +74,7 @@ describe("kvd", () => {
   });
 
   it("names a flag that it does not know", async () => {
-    const kvd = new Kvd(["--nope"]);
+    const kvd = pool.start(["--nope"]);
     await until(() => kvd.exit !== undefined, "it ends");
     expect([kvd.exit?.code, kvd.log]).toEqual([2, "kvd: unknown flag --nope; see kvd --help\n"]);
   });
