@@ -186,7 +186,12 @@ class Listeners implements MemberServer {
     const tls = readTls(this.#config);
     for (const url of this.#config.listenClientUrls) {
       const { host } = hostPort(url);
-      const port = await grpc.listen(url.replace(/^https?:\/\//, ""), isTls(url) ? tls : undefined);
+      const address = url.replace(/^https?:\/\//, "");
+      const port = await naming(
+        "listen-client-urls",
+        url,
+        grpc.listen(address, isTls(url) ? tls : undefined),
+      );
       this.clientAddresses.push(`${host}:${port}`);
     }
     for (const url of this.#config.listenMetricsUrls) {
@@ -198,7 +203,9 @@ class Listeners implements MemberServer {
       });
       this.#closings.push(() => http.stop());
       const { host, port } = hostPort(url);
-      this.metricsAddresses.push(`${host}:${await http.listen(host, port)}`);
+      this.metricsAddresses.push(
+        `${host}:${await naming("listen-metrics-urls", url, http.listen(host, port))}`,
+      );
     }
     this.#sayWhenReady();
   }
@@ -225,6 +232,16 @@ class Listeners implements MemberServer {
       { cluster: hex(cluster), member: hex(member), address: this.clientAddresses.join(",") },
       "ready to serve client requests",
     );
+  }
+}
+
+/** The port that is listened at. @throws Error that names flag and URL */
+async function naming(flag: string, url: string, listening: Promise<number>): Promise<number> {
+  try {
+    return await listening;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`cannot listen at ${url} (--${flag}): ${reason}`, { cause });
   }
 }
 

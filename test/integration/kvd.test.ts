@@ -73,6 +73,19 @@ describe("kvd", () => {
     expect(again.log).toContain("the log of this member is gone");
   });
 
+  it("names an address that is taken, and the flag", async () => {
+    const url = `http://${await start("holder").address()}`;
+    const second = pool.start([
+      ...["--name=second", "--data-dir", join(pool.folder, "second"), "--wal-segment-bytes=1048576"],
+      ...["--listen-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0"],
+    ]);
+    await until(() => second.exit !== undefined, "it ends");
+    expect(second.exit?.code).toBe(1);
+    expect(second.log).toContain(`cannot listen at ${url} (--listen-client-urls)`);
+    // Every line of it is JSON, also when something fails.
+    for (const line of second.log.trim().split("\n")) expect(() => JSON.parse(line)).not.toThrow();
+  });
+
   it("names a flag that it does not know", async () => {
     const kvd = pool.start(["--nope"]);
     await until(() => kvd.exit !== undefined, "it ends");

@@ -6,11 +6,13 @@ import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
+  logVerbosity,
   type MethodDefinition,
   Server,
   ServerCredentials,
   type ServerOptions,
   type ServiceDefinition,
+  setLogVerbosity,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import type { Clock } from "../../env/index.ts";
@@ -74,6 +76,8 @@ export function createGrpcServer(
   options: Partial<GrpcServerOptions> = {},
 ): GrpcServer {
   const merged = { ...DEFAULT_GRPC_OPTIONS, ...options };
+  // What the library writes to standard error by itself it also gives as errors.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(serverOptions(merged));
   addServices(server, deps.services.methods, deps.observer);
   let stopped: Promise<void> | undefined;
