@@ -5,8 +5,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { etcdctl, isInstalled, type Serving, serve } from "./serving.ts";
+import { bytesOf } from "../../src/base/index.ts";
+import {
+  decodeWatchResponse,
+  encodeWatchRequest,
+  type WatchRequest,
+  type WatchResponse,
+} from "../../src/pb/index.ts";
+import { createOf } from "../support/rpc-calls.ts";
+import { etcdctl, isInstalled, type Serving, serve, until } from "./serving.ts";
 
 const hasBoth = isInstalled("etcdctl") && isInstalled("etcd");
 
@@ -104,10 +113,10 @@ async function runAll(endpoint: string): Promise<string[]> {
   let lease = "";
   for (const [line, input] of COMMANDS) {
     const args = line.replace("$L", lease).split(" ");
-    const { code, out, err } = await etcdctl([endpoint], args, input);
+    const { code, out, err, statuses } = await etcdctl([endpoint], args, input);
     lease = /^lease ([0-9a-f]{16}) granted/.exec(out)?.[1] ?? lease;
     printed.push(
-      `${line}${input === undefined ? "" : ` <<< ${input}`}\n[${code}] ${common(`${out}${err}`, endpoint)}`,
+      `${line}${input === undefined ? "" : ` <<< ${input}`}\n[${code} ${statuses}] ${common(`${out}${err}`, endpoint)}`,
     );
   }
   return printed;
@@ -163,4 +172,68 @@ describe.skipIf(!hasBoth)("etcdctl against etcd and against us", () => {
     expect(printed).toEqual(await runAll(endpoint));
     expect(ours.bugs).toEqual([]);
   });
+
+  it("tells the same on a watch stream", async () => {
+    const [endpointOfOurs = ""] = ours.endpoints;
+    const told = await watchAll(endpointOfOurs);
+    expect(told).toEqual(await watchAll(endpoint));
+    expect(told.flat().length).toBeGreaterThan(STEPS.length);
+  });
 });
+
+/** What a client does on a stream or beside it, and how many responses follow. */
+interface Step {
+  readonly what: string;
+  readonly send?: WatchRequest;
+  readonly run?: readonly string[];
+  readonly responses: number;
+}
+
+const END = bytesOf("wz");
+// No negative start: etcd 3.4 makes such a watcher and cancels it then, 3.6 and we refuse it at once.
+const STEPS: readonly Step[] = [
+  { what: "history to watch", run: ["put", "w1", "0"], responses: 0 },
+  { what: "create", send: createOf("w1"), responses: 1 },
+  { what: "an event", run: ["put", "w1", "a"], responses: 1 },
+  { what: "another key", run: ["put", "other", "a"], responses: 0 },
+  {
+    what: "create by ID, of a range",
+    send: createOf("w", { rangeEnd: END, watchId: 7, prevKv: true }),
+    responses: 1,
+  },
+  { what: "an ID twice", send: createOf("w", { watchId: 7 }), responses: 1 },
+  { what: "an empty range", send: createOf("w", { rangeEnd: bytesOf("a") }), responses: 1 },
+  { what: "an event for two", run: ["put", "w1", "b"], responses: 2 },
+  { what: "a delete for two", run: ["del", "w", "--prefix"], responses: 2 },
+  { what: "cancel", send: { type: "cancel", watchId: 7 }, responses: 1 },
+  { what: "cancel of nothing", send: { type: "cancel", watchId: 99 }, responses: 0 },
+  { what: "progress", send: { type: "progress" }, responses: 1 },
+  { what: "a future revision", send: createOf("w2", { startRevision: 1_000 }), responses: 1 },
+  { what: "only deletes", send: createOf("w3", { filters: [0] }), responses: 1 },
+  { what: "a put that is filtered", run: ["put", "w3", "1"], responses: 0 },
+  { what: "a delete that is not", run: ["del", "w3"], responses: 1 },
+];
+
+/** Does all steps on one stream; the responses of each, those of one step in order of watch ID. */
+async function watchAll(endpoint: string): Promise<unknown[]> {
+  const same = (bytes: Buffer): Buffer => bytes;
+  const client = new Client(endpoint, credentials.createInsecure());
+  const call = client.makeBidiStreamRequest("/etcdserverpb.Watch/Watch", same, same);
+  const got: WatchResponse[] = [];
+  call.on("error", () => undefined);
+  call.on("data", (bytes: Buffer) => {
+    const response = decodeWatchResponse(bytes);
+    if (response.type === "ok") got.push(response.value);
+  });
+  const told: unknown[] = [];
+  for (const { what, send, run, responses } of STEPS) {
+    if (send !== undefined) call.write(Buffer.from(encodeWatchRequest(send)));
+    if (run !== undefined) await etcdctl([endpoint], run);
+    await until(() => got.length >= responses, what);
+    const batch = got.splice(0).sort((a, b) => a.watchId - b.watchId);
+    told.push([what, batch.map((response) => ({ ...response, header: response.header?.revision }))]);
+  }
+  call.cancel();
+  client.close();
+  return told;
+}

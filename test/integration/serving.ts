@@ -68,6 +68,8 @@ export interface Ran {
   readonly out: string;
   /** Only the lines that etcdctl means for people; its client logs JSON beside them. */
   readonly err: string;
+  /** Names of the gRPC statuses that its client logs, each once. */
+  readonly statuses: string;
 }
 
 /** Runs etcdctl; never rejects. */
@@ -80,8 +82,14 @@ export function etcdctl(endpoints: readonly string[], args: readonly string[], i
         .filter((line) => !line.startsWith("{"))
         .join("\n")
         .trim();
-      resolve({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : -1, out, err });
+      const statuses = [
+        ...new Set([...stderr.matchAll(/code = (\w+) desc/g)].map(([, name]) => name)),
+      ].join();
+      const code = typeof error?.code === "number" ? error.code : error === null ? 0 : -1;
+      resolve({ code, out, err, statuses });
     });
+    // A program that reads nothing may be gone before it is written to.
+    child.stdin?.on("error", () => undefined);
     child.stdin?.end(input);
   });
 }
