@@ -4,6 +4,7 @@ import { LevelDirectory } from "../backend/index.ts";
 import { hex, type MemberId } from "../base/index.ts";
 import type { Cancel, Clock, Logger, PeerTransport, Random } from "../env/index.ts";
 import { DEFAULT_OPTIONS, type MemberOptions } from "../member/index.ts";
+import { DEFAULT_PEER_OPTIONS, TcpPeers } from "../peer/index.ts";
 import { createServices, type MemberDirectory, type MemberFacade, type Services } from "../rpc/index.ts";
 import { type Driver, type DriverError, openDriver } from "../server/index.ts";
 import { createGrpcServer, type ServerTls } from "../transport/grpc-js/index.ts";
@@ -13,7 +14,6 @@ import { LogWriter, readLogDirectory } from "../wal/index.ts";
 import { type DataDirectory, DataDirectoryError, openDataDirectory } from "./data-directory.ts";
 import { isTls, type KvdConfig } from "./flags.ts";
 import { type FoundingCluster, foundingCluster } from "./identity.ts";
-import { NO_PEERS } from "./no-peers.ts";
 import { registerProcess } from "./process-metrics.ts";
 
 /** Release of etcd that clients may take us for. */
@@ -56,7 +56,7 @@ export async function startMember(config: KvdConfig, deps: ServerDependencies): 
       directory: readLogDirectory(directory.walPath),
       files: new LogWriter(directory.walPath),
       states: new LevelDirectory(directory.statePath),
-      peers: peersOf(config),
+      peers: peersOf(config, deps),
       lock: directory.lock,
     },
     { onFailure: deps.onFailure },
@@ -116,11 +116,16 @@ function driverOptions(config: KvdConfig, founding: FoundingCluster, directory: 
   };
 }
 
-function peersOf(config: KvdConfig): PeerTransport {
-  if (config.initialCluster.length > 1) {
-    throw new DataDirectoryError("--initial-cluster names several members, and members cannot talk yet");
-  }
-  return NO_PEERS;
+/** The times of the peer port follow the heartbeat: a connection that is silent for ten of them is given up. */
+function peersOf(config: KvdConfig, { clock, random, log }: ServerDependencies): PeerTransport {
+  const { listenPeerUrls, heartbeatMs } = config;
+  const options = {
+    ...DEFAULT_PEER_OPTIONS,
+    listen: listenPeerUrls,
+    keepaliveMs: heartbeatMs,
+    silenceMs: 10 * heartbeatMs,
+  };
+  return new TcpPeers(options, { clock, random, log });
 }
 
 /** What is known of members beside their IDs: the flags say it, and only of the initial ones. */
