@@ -1,7 +1,7 @@
 // Goal: three processes of kvd are one store: what one acknowledged all have, the loss of one costs nothing, one that
 // lost its data never comes back as if nothing had happened. Method: real processes that talk over TCP, one of them
 // killed, stopped or robbed of its data, asked by npm's etcd3.
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -41,7 +41,12 @@ function start(slot: number): Kvd {
     ...["--name", name, "--data-dir", join(pool.folder, name)],
     ...["--listen-client-urls", "http://127.0.0.1:0", "--listen-peer-urls", peerUrls[slot] ?? ""],
     ...["--initial-cluster", NAMES.map((other, i) => `${other}=${peerUrls[i]}`).join(",")],
-    ...["--heartbeat-interval=50", "--election-timeout=500", "--wal-segment-bytes=1048576"],
+    ...[
+      "--heartbeat-interval=50",
+      "--election-timeout=500",
+      "--wal-segment-bytes=1048576",
+      "--snapshot-count=100",
+    ],
   ]);
 }
 
@@ -116,6 +121,19 @@ it("a leader that is stopped hands over and loses nothing", async () => {
   const other = await memberAt((gone + 1) % 3).client();
   await eventually(async () => expect(await other.getAll().prefix("n").count()).toBe(20));
   await restart(gone);
+});
+
+it("a member that was away for longer than the log reaches back gets a snapshot", async () => {
+  const away = ((await leaderSlot()) + 1) % 3;
+  await memberAt(away).end("SIGTERM");
+  const client = await memberAt((away + 1) % 3).client();
+  for (let i = 0; i < 500; i++) await client.put("counted").value(String(i));
+  const back = await restart(away);
+  await eventually(async () => expect(await own(away, "counted")).toBe("499"));
+  const states = readdirSync(join(pool.folder, NAMES[away] ?? "", "member", "state"));
+  expect(states).not.toContain("state-0");
+  // It counts as one of the others again.
+  await (await back.client()).put("back").value("yes");
 });
 
 it("a member that lost its data is refused by the others, who go on", async () => {
