@@ -10,8 +10,9 @@ import { build } from "esbuild";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const [asked, ...args] = process.argv.slice(2);
-// The hunt for mutants is a program of its own, which builds simulators; it is asked for as an option of the simulator.
-const name = asked === "sim" && args.includes("--mutants") ? "mutants" : asked;
+// The hunt for mutants and the second tier are programs of their own, asked for as options of the simulator.
+const option = ["mutants", "driver"].find((program) => asked === "sim" && args.includes(`--${program}`));
+const name = option ?? asked;
 const entry =
   name === "bench" ? join(root, "test/bench/main.ts") : join(root, "chaos", name ?? "", "main.ts");
 if (name === undefined || !existsSync(entry)) {

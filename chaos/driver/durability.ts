@@ -11,7 +11,7 @@ import { violate } from "../sim/violation.ts";
 import type { DriverMachine } from "./machine.ts";
 
 /** Reading a log costs a part of a millisecond, so only one promise in so many is looked at. */
-const LOOK_AT_ONE_IN = 5;
+const LOOK_AT_ONE_IN = 10;
 
 export interface DurabilityHost {
   readonly seed: number;

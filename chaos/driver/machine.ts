@@ -29,8 +29,10 @@ export interface MachineHost {
   slotOf(id: MemberId): number;
   /** A process is gone, whatever it was doing. */
   ended(machine: DriverMachine): void;
-  /** It came up. */
-  started(machine: DriverMachine): void;
+  /** It has stopped in order, and is about to be gone. */
+  closed(machine: DriverMachine): void;
+  /** For the counts of a run. */
+  happened(what: string): void;
 }
 
 export interface MachineParts {
@@ -49,8 +51,6 @@ interface Process {
   readonly abort: AbortController;
   /** undefined while it opens. */
   driver: Driver | undefined;
-  /** A disk of it was made to fail, so that it may. */
-  mayFail: boolean;
   isStopping: boolean;
 }
 
@@ -109,10 +109,9 @@ export class DriverMachine {
       life,
       files: new SimFiles(life, this.disk, queue),
       peers: new SimPeers(life, network, (id) => this.#host.slotOf(id)),
-      lock: new SimLock(),
+      lock: new SimLock(() => this.#judgeUnlocked(process)),
       abort: new AbortController(),
       driver: undefined,
-      mayFail: false,
       isStopping: false,
     };
     this.#process = process;
@@ -174,11 +173,6 @@ export class DriverMachine {
     else void driver.stop().then(() => this.#closed(process));
   }
 
-  /** From now on a failure of this process is no surprise. */
-  mayFail(): void {
-    if (this.#process !== undefined) this.#process.mayFail = true;
-  }
-
   line(text: string): void {
     const { trace, queue } = this.#host;
     trace.mixText(text);
@@ -189,24 +183,26 @@ export class DriverMachine {
     if (process.life.isOver) return;
     process.driver = driver;
     this.line("runs");
-    this.#host.started(this);
+    this.#host.happened("opened");
     if (process.isStopping) void driver.stop().then(() => this.#closed(process));
   }
 
   #notOpened(process: Process, error: DriverError): void {
     if (process.life.isOver) return;
     this.line(`does not open: ${error.message}`);
-    if (!process.mayFail && !process.isStopping) {
+    this.#host.happened("not opened");
+    if (!this.#mayFail(process) && !process.isStopping) {
       process.life.violate("refused-at-open", `${error.part}: ${error.message}`);
     }
     this.#judgeClosed(process);
-    this.crashAndRestart(process.mayFail ? "power" : "kill", RESTART_US);
+    this.crashAndRestart(this.#mayFail(process) ? "power" : "kill", RESTART_US);
   }
 
   #failed(process: Process, error: DriverError): void {
     if (process.life.isOver) return;
     this.line(`fails: ${error.message}`);
-    if (!process.mayFail || error.part === "program" || error.part === "member") {
+    this.#host.happened(`failed: ${error.part}`);
+    if (!this.#mayFail(process) || error.part === "program" || error.part === "member") {
       const stack = error.cause instanceof Error ? error.cause.stack : error.stack;
       process.life.violate("fatal", `${error.part}: ${error.message}\n${stack ?? ""}`);
     }
@@ -219,7 +215,14 @@ export class DriverMachine {
     if (process.life.isOver) return;
     this.line("has stopped");
     this.#judgeClosed(process);
-    this.crashAndRestart(process.mayFail ? "power" : "kill", RESTART_US);
+    this.#host.happened("closed");
+    this.#host.closed(this);
+    this.crashAndRestart(this.#mayFail(process) ? "power" : "kill", RESTART_US);
+  }
+
+  /** A disk of it was made to fail, and has. */
+  #mayFail({ files }: Process): boolean {
+    return files.failure !== undefined || this.states.hasFailed;
   }
 
   #judgeClosed({ life, files, peers, lock, driver }: Process): void {
@@ -227,8 +230,16 @@ export class DriverMachine {
     if (!files.isClosed) life.violate("left-open", "its log is open after it stopped");
     if (this.states.open > 0)
       life.violate("left-open", `${this.states.open} states are open after it stopped`);
-    if (driver !== undefined && !peers.isClosed)
+    if (driver !== undefined && !peers.isClosed) {
       life.violate("left-open", "its transport is open after it stopped");
+    }
+  }
+
+  /** Another process may begin from now on. */
+  #judgeUnlocked({ life, files }: Process): void {
+    if (!files.isClosed || this.disk.queued > 0) life.violate("left-open", "its log is open when it unlocks");
+    if (this.states.open > 0)
+      life.violate("left-open", `${this.states.open} states are open when it unlocks`);
   }
 
   #restartLater(afterUs: number): void {
@@ -241,6 +252,7 @@ export class DriverMachine {
   #logger(): Logger {
     const write = (level: string) => (fields: object, event: string) => {
       const { trace, queue } = this.#host;
+      if (event === "snapshot installed") this.#host.happened(event);
       if (!trace.recording) return;
       const text = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
       trace.line(queue.now, `m${this.slot} ${level}: ${event} ${text.join(" ")}`);

@@ -23,6 +23,9 @@ import type { EventQueue } from "../sim/scheduler.ts";
 import { violate } from "../sim/violation.ts";
 import type { Life } from "./life.ts";
 
+/** Also when nothing is wrong, a stream breaks now and then. */
+export const USUAL_BREAK_PPM = 30_000;
+
 /** What the network knows of a process that listens. */
 interface Listener {
   readonly life: Life;
@@ -34,6 +37,8 @@ export interface NetworkHost {
   /** A message leaves a process. */
   sent(slot: number, message: Message): void;
   slotOf(id: MemberId): number;
+  /** For the counts of a run. */
+  happened(what: string): void;
 }
 
 export class DriverNetwork {
@@ -46,7 +51,7 @@ export class DriverNetwork {
   lossPpm = 0;
   duplicatePpm = 0;
   /** A snapshot frame breaks its stream. */
-  breakPpm = 0;
+  breakPpm = USUAL_BREAK_PPM;
 
   constructor(host: NetworkHost, rng: Rng) {
     this.#host = host;
@@ -74,11 +79,16 @@ export class DriverNetwork {
     for (const stream of this.#streams) if (stream.joins(from) && stream.joins(to)) this.breakStream(stream);
   }
 
+  /** A machine is reached again, and reaches the others. */
+  join(slot: number): void {
+    for (const link of [...this.#cut]) if (link >> 5 === slot || (link & 31) === slot) this.#cut.delete(link);
+  }
+
   heal(): void {
     this.#cut.clear();
     this.lossPpm = 0;
     this.duplicatePpm = 0;
-    this.breakPpm = 0;
+    this.breakPpm = USUAL_BREAK_PPM;
     this.delayMeanUs = 400;
   }
 
@@ -117,15 +127,17 @@ export class DriverNetwork {
   }
 
   track(stream: Stream): void {
+    this.#host.happened("stream begun");
     this.#streams.add(stream);
   }
 
   breakStream(stream: Stream): void {
-    this.#streams.delete(stream);
+    if (this.#streams.delete(stream)) this.#host.happened("stream broken");
     stream.break();
   }
 
-  ended(stream: Stream): void {
+  ended(stream: Stream, verdict: string): void {
+    this.#host.happened(`stream ${verdict}`);
     this.#streams.delete(stream);
   }
 }
@@ -270,10 +282,15 @@ class Stream implements SnapshotSink {
     this.#taker.take(frame.value).then(
       (verdict) => {
         if (this.#isBroken) return;
+        // The last word may be lost as well: then one side has it all and the other does not know.
+        if (verdict === "done" && this.#network.rng.chance(2 * this.#network.breakPpm)) {
+          this.#network.breakStream(this);
+          return;
+        }
         this.#from.after(this.#network.delay(), `taken ${verdict}`, () => {
           if (this.#isBroken) return;
           this.#verdict = verdict;
-          if (verdict !== "more") this.#network.ended(this);
+          if (verdict !== "more") this.#network.ended(this, verdict);
           this.#reject = undefined;
           resolve();
         });

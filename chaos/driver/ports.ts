@@ -105,9 +105,20 @@ export class SimFiles implements ClosableLogFiles {
 
 /** The lock of a data directory: two lives with one directory would be the end of it. */
 export class SimLock {
-  isHeld = true;
+  readonly #onRelease: () => void;
+  #isHeld = true;
+
+  /** @param onRelease judges whether everything else is closed by then */
+  constructor(onRelease: () => void) {
+    this.#onRelease = onRelease;
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
 
   async release(): Promise<void> {
-    this.isHeld = false;
+    if (this.#isHeld) this.#onRelease();
+    this.#isHeld = false;
   }
 }

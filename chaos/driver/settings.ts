@@ -22,7 +22,7 @@ export interface WorldSettings {
 
 export function drawSettings(seed: number): WorldSettings {
   const rng = new Rng(seed, "settings");
-  const snapshotEntries = rng.pick([10, 30, 100, 400]);
+  const snapshotEntries = rng.pick([5, 10, 30, 200]);
   const leaseMs = rng.pick([0, 0, 150]);
   return {
     members: rng.pick([1, 3, 3, 3, 3, 3, 5]),
@@ -50,8 +50,8 @@ export function drawSettings(seed: number): WorldSettings {
     clients: rng.int(2, 6),
     watchers: rng.int(1, 3),
     keys: rng.pick([2, 5, 12]),
-    valueBytes: rng.pick([0, 20, 300]),
-    safetyUs: 6_000_000,
-    faultEveryUs: rng.pick([150_000, 400_000, 1_000_000, 20_000_000]),
+    valueBytes: rng.pick([0, 20, 300, 4_000]),
+    safetyUs: 4_000_000,
+    faultEveryUs: rng.pick([100_000, 200_000, 500_000, 20_000_000]),
   };
 }

@@ -29,9 +29,13 @@ export class StateDisk {
   #life: Life | undefined;
   /** The next write fails, and may have happened or not. */
   failNext = false;
+  /** It has failed in the process that runs. */
+  hasFailed = false;
   slowFactor = 1;
   /** States that are open in the process that runs. */
   open = 0;
+  /** Consistent index of the state that was written, or opened, last. */
+  index = 0;
 
   constructor(rng: Rng) {
     this.#rng = rng;
@@ -42,6 +46,7 @@ export class StateDisk {
   begin(life: Life): BackendDirectory {
     this.#life = life;
     this.open = 0;
+    this.hasFailed = false;
     return new SimStates(this);
   }
 
@@ -80,6 +85,7 @@ class SimStates implements BackendDirectory {
     await this.#disk.step("open state");
     const backend = await this.#disk.memory.open(index);
     this.#disk.open++;
+    this.#disk.index = backend.meta.index;
     return new SimBackend(this.#disk, backend);
   }
 
@@ -126,7 +132,9 @@ class SimBackend implements Backend {
     this.#mustBeOpen();
     if (this.#failure !== undefined) throw this.#failure;
     await this.#inner.write(batch);
+    this.#disk.index = batch.index;
     if (!this.#disk.failNext) return;
+    this.#disk.hasFailed = true;
     this.#failure = new Error("EIO: write of a batch");
     throw this.#failure;
   }

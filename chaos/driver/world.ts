@@ -10,7 +10,8 @@ import { SimDisk } from "../sim/disk.ts";
 import { drawId, Rng } from "../sim/rng.ts";
 import { EventQueue } from "../sim/scheduler.ts";
 import { Trace } from "../sim/trace.ts";
-import { type SimViolation, violate } from "../sim/violation.ts";
+import { type SimViolation, violate, violationOf } from "../sim/violation.ts";
+import { CommittedLog } from "./committed.ts";
 import { Durability } from "./durability.ts";
 import { DriverMachine, type MachineHost } from "./machine.ts";
 import { DriverNetwork } from "./network.ts";
@@ -33,13 +34,21 @@ export class World {
   readonly founding: MachineHost["founding"];
   readonly segmentBytes: number;
   readonly durability: Durability;
+  readonly log = new CommittedLog();
   events = 0;
-  /** Called when a process has ended, and when one came up. */
+  /** Called when a process has ended, ... */
   onEnded: (machine: DriverMachine) => void = () => undefined;
-  onStarted: (machine: DriverMachine) => void = () => undefined;
+  /** ... when one has stopped in order, before that. */
+  onClosed: (machine: DriverMachine) => void = () => undefined;
+  /** ... and after every event of one. */
+  onEvent: (machine: DriverMachine, label: string) => void = () => undefined;
+  /** What happened how often. */
+  readonly counts = new Map<string, number>();
   #violation: SimViolation | undefined;
   /** By applied index: hash over everything applied. */
   readonly #hashes: number[] = [];
+  /** By slot: what its process had applied when it was last looked at. */
+  readonly #applied: number[] = [];
   readonly #deferred = new Map<number, (() => void)[]>();
 
   constructor(seed: number, recording: boolean, settings: WorldSettings = drawSettings(seed)) {
@@ -67,7 +76,12 @@ export class World {
   }
 
   sent(slot: number, message: Message): void {
-    this.durability.sent(slot, message);
+    try {
+      this.durability.sent(slot, message);
+    } catch (error) {
+      // What is thrown here passes through the driver, which would take it for a failure of its own.
+      this.report(violationOf(error));
+    }
   }
 
   ended(machine: DriverMachine): void {
@@ -75,8 +89,12 @@ export class World {
     this.onEnded(machine);
   }
 
-  started(machine: DriverMachine): void {
-    this.onStarted(machine);
+  closed(machine: DriverMachine): void {
+    this.onClosed(machine);
+  }
+
+  happened(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
   /** Runs until `time`, or until `isDone` says so after an event; false: time is up. */
@@ -109,7 +127,9 @@ export class World {
     event.run();
     await rest();
     if (this.#violation !== undefined) throw this.#violation;
-    if (machine !== undefined) this.#judge(machine);
+    if (machine === undefined) return true;
+    this.#judge(machine);
+    this.onEvent(machine, event.label);
     return true;
   }
 
@@ -145,6 +165,11 @@ export class World {
     const { driver } = machine;
     if (driver === undefined) return;
     const { applied } = driver.status();
+    const before = this.#applied[machine.slot] ?? 0;
+    if (applied !== before) {
+      this.log.applied(driver, Math.min(before, applied), applied, this.queue.now);
+      this.#applied[machine.slot] = applied;
+    }
     const hash = driver.machine.stateHash();
     const known = this.#hashes[applied];
     if (known === undefined) this.#hashes[applied] = hash;

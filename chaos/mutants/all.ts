@@ -1,5 +1,6 @@
 /** All mutants, in the order of the table. */
 import { APPLY_MUTANTS } from "./apply-mutants.ts";
+import { DRIVER_MUTANTS } from "./driver-mutants.ts";
 import { LEASE_MUTANTS } from "./lease-mutants.ts";
 import { MEMBER_MUTANTS } from "./member-mutants.ts";
 import { MVCC_MUTANTS } from "./mvcc-mutants.ts";
@@ -20,4 +21,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...LEASE_MUTANTS,
   ...WAL_MUTANTS,
   ...PEER_MUTANTS,
+  ...DRIVER_MUTANTS,
 ];

@@ -3,6 +3,7 @@
  * Bundled together with a mutated product by `build.ts`; the same file over the unchanged product finds nothing.
  */
 import { parseArgs } from "node:util";
+import { runDriver } from "../driver/run.ts";
 import type { Plan } from "../sim/plan.ts";
 import { runPlan } from "../sim/run.ts";
 import { drawPlan, NO_OPTIONS } from "../sim/swarm.ts";
@@ -12,18 +13,20 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "2000" },
     /** Tried before the others: the seed that killed it last time. */
     first: { type: "string" },
+    /** With the second tier of the simulator. */
+    driver: { type: "boolean", default: false },
   },
 });
 
 const last = Number(values.seeds);
 const first = values.first === undefined ? [] : [Number(values.first)];
-process.stdout.write(`${JSON.stringify(hunt())}\n`);
+process.stdout.write(`${JSON.stringify(await hunt())}\n`);
 
-function hunt(): object {
+async function hunt(): Promise<object> {
   let tried = 0;
   for (const seed of seeds()) {
     tried++;
-    const { violation } = runPlan(planOf(seed), false);
+    const { violation } = values.driver ? await runDriver(seed, false) : runPlan(planOf(seed), false);
     if (violation === undefined) continue;
     const { id, message } = violation;
     return { seed, tried, id, message: message.split("\n")[0], area: areaOf(id, message) };
@@ -53,7 +56,7 @@ function* seeds(): Generator<number> {
 
 /** The folder whose assertion it was, by the first line of the stack in the product outside `base`. */
 function areaOf(id: string, message: string): string {
-  if (id !== "assertion") return "outside";
+  if (id !== "assertion" && id !== "fatal") return "outside";
   for (const match of message.matchAll(/[/\\](src|chaos)[/\\]([a-z]+)[/\\]/g)) {
     if (match[1] === "chaos") return "outside";
     if (match[2] !== "base") return match[2] as string;

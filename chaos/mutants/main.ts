@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { MUTANTS } from "./all.ts";
 import { buildMutant } from "./build.ts";
 import type { Kill, Outcome } from "./kill.ts";
-import type { Mutant } from "./types.ts";
+import { isDriverMutant, type Mutant } from "./types.ts";
 
 /** Fewest mutants, and fewest killed from outside the code that they change, for a run to pass. */
 const MIN_MUTANTS = 100;
@@ -69,6 +69,7 @@ async function hunt(mutant: Mutant): Promise<Outcome> {
   const seed = values.fresh ? undefined : known[mutant.name];
   const args = ["--enable-source-maps", bundle, "--seeds", values.seeds];
   if (seed !== undefined) args.push("--first", String(seed));
+  if (isDriverMutant(mutant)) args.push("--driver");
   const { text, timedOut } = await run(args, Number(values["timeout-seconds"]) * 1000);
   const line = text.trim().split("\n").at(-1) ?? "";
   if (timedOut || !line.startsWith("{"))

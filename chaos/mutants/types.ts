@@ -7,10 +7,15 @@ export interface Mutant {
   /** kebab-case, unique. */
   readonly name: string;
   /** The folder of src whose code it changes; killers outside it are counted apart. */
-  readonly area: "raft" | "member" | "apply" | "mvcc" | "watch" | "lease" | "wal" | "pb" | "peer";
+  readonly area: "raft" | "member" | "apply" | "mvcc" | "watch" | "lease" | "wal" | "pb" | "peer" | "server";
   /** What a developer would have got wrong, and whose bug it was. One sentence. */
   readonly story: string;
   readonly edits: readonly Edit[];
+}
+
+/** The first tier runs no driver: what is wrong with that is hunted with the second one (chaos/driver). */
+export function isDriverMutant({ area }: Mutant): boolean {
+  return area === "server";
 }
 
 /** One textual replacement. `find` occurs exactly once in the file. */

@@ -1,5 +1,5 @@
 /** What is judged at the end of a run: the history of all clients and watchers, and how long leases lived. */
-import { AppliedState } from "../../src/apply/index.ts";
+import { AppliedState, type KvStateOfMember } from "../../src/apply/index.ts";
 import { ERR, hex } from "../../src/base/index.ts";
 import { emptyState } from "../../src/member/index.ts";
 import type { Store } from "../../src/mvcc/index.ts";
@@ -125,22 +125,26 @@ function dumpsOf(world: World): MemberDump[] {
   for (const machine of world.machines) {
     const member = machine.process?.member;
     if (member === undefined || world.isLost(machine.slot) || !world.isServing(machine.slot)) continue;
-    const { store, leases } = member.kv;
-    const all = store.resolve({ key: FROM_START, rangeEnd: FROM_START }, 0, 0);
-    dumps.push({
-      member: `m${machine.slot}`,
-      revision: store.revision,
-      compactRevision: store.compactRevision,
-      kvs: all.metas.map((meta) => store.keyValue(meta)),
-      leases: leases.ids().map((id) => ({
-        id,
-        ttl: leases.get(id)?.grantedTtl ?? violate("history", `lease ${hex(id)} is not there`),
-        keys: leases.keysOf(id),
-      })),
-      hashes: hashesOf(member.kv.store),
-    });
+    dumps.push(dumpOf(`m${machine.slot}`, member.kv));
   }
   return dumps;
+}
+
+/** What a member holds. */
+export function dumpOf(member: string, { store, leases }: KvStateOfMember): MemberDump {
+  const all = store.resolve({ key: FROM_START, rangeEnd: FROM_START }, 0, 0);
+  return {
+    member,
+    revision: store.revision,
+    compactRevision: store.compactRevision,
+    kvs: all.metas.map((meta) => store.keyValue(meta)),
+    leases: leases.ids().map((id) => ({
+      id,
+      ttl: leases.get(id)?.grantedTtl ?? violate("history", `lease ${hex(id)} is not there`),
+      keys: leases.keysOf(id),
+    })),
+    hashes: hashesOf(store),
+  };
 }
 
 const FROM_START = Uint8Array.of(0);

@@ -3,6 +3,7 @@
  * not threads, so that a run that exhausts memory takes nothing else with it.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { type DriverRun, runDriver } from "../driver/run.ts";
 import type { RunSummary } from "./report.ts";
 import { summarize } from "./report.ts";
 import { runPlan } from "./run.ts";
@@ -11,22 +12,45 @@ import { drawPlan, type SwarmOptions } from "./swarm.ts";
 /** Seeds per request to a child: large enough to cost nothing, small enough to keep all busy to the end. */
 const SEEDS_PER_REQUEST = 5;
 
+/** A run of the second tier as it crosses from a worker: an error as its words. */
+export interface DriverSummary extends Omit<DriverRun, "violation" | "counts" | "lines"> {
+  readonly violation: { readonly id: string; readonly message: string } | undefined;
+}
+
 interface Ask {
   readonly from: number;
   readonly count: number;
-  readonly options: SwarmOptions;
+  /** undefined: the second tier, which draws everything from the seed. */
+  readonly options: SwarmOptions | undefined;
 }
 
-export interface PoolOptions {
+interface Range {
   readonly from: number;
   readonly seeds: number;
   readonly jobs: number;
+}
+
+export interface PoolOptions extends Range {
   readonly swarm: SwarmOptions;
 }
 
 /** Runs seeds [from, from + seeds) and reports each, in any order. Rejects when a child dies. */
 export function runSeeds(options: PoolOptions, done: (run: RunSummary) => void): Promise<void> {
+  return spread(options, options.swarm, done);
+}
+
+/** The same for the second tier (chaos/driver). */
+export function runDriverSeeds(range: Range, done: (run: DriverSummary) => void): Promise<void> {
+  return spread(range, undefined, done);
+}
+
+function spread<Run>(
+  options: Range,
+  swarm: SwarmOptions | undefined,
+  done: (run: Run) => void,
+): Promise<void> {
   const { jobs } = options;
+  if (options.seeds === 0) return Promise.resolve();
   let next = options.from;
   const end = options.from + options.seeds;
   const program = process.argv[1] ?? "";
@@ -38,14 +62,14 @@ export function runSeeds(options: PoolOptions, done: (run: RunSummary) => void):
         child.disconnect();
         return;
       }
-      const request: Ask = { from: next, count, options: options.swarm };
+      const request: Ask = { from: next, count, options: swarm };
       next += count;
       child.send(request);
     };
     for (let i = 0; i < Math.min(jobs, options.seeds); i++) {
       const child = fork(program, ["--worker"], { execArgv: ["--enable-source-maps"] });
       working++;
-      child.on("message", (message: RunSummary | "more") => {
+      child.on("message", (message: Run | "more") => {
         if (message === "more") ask(child);
         else done(message);
       });
@@ -62,12 +86,23 @@ export function runSeeds(options: PoolOptions, done: (run: RunSummary) => void):
 export function work(): void {
   const { send } = process;
   if (send === undefined) throw new Error("--worker is for the program itself");
-  process.on("message", (ask: Ask) => {
-    for (let seed = ask.from; seed < ask.from + ask.count; seed++) {
-      process.send?.(summarize(runPlan(drawPlan(seed, ask.options), false)));
-    }
-    process.send?.("more");
-  });
+  process.on("message", (ask: Ask) => void serve(ask));
   process.on("disconnect", () => process.exit(0));
   process.send?.("more");
+}
+
+async function serve({ from, count, options }: Ask): Promise<void> {
+  for (let seed = from; seed < from + count; seed++) {
+    process.send?.(
+      options === undefined
+        ? summarizeDriver(await runDriver(seed, false))
+        : summarize(runPlan(drawPlan(seed, options), false)),
+    );
+  }
+  process.send?.("more");
+}
+
+function summarizeDriver({ counts: _counts, lines: _lines, violation, ...rest }: DriverRun): DriverSummary {
+  if (violation === undefined) return { ...rest, violation };
+  return { ...rest, violation: { id: violation.id, message: violation.message } };
 }

@@ -53,15 +53,18 @@ const PREFIX_END = bytesOf("l");
 /** How far around the newest revision reads and watches begin. */
 const REVISION_REACH = 100;
 
+/** How many keys there are, and how long values may be. */
+export type RequestSizes = Pick<SeedConfig, "keys" | "valueBytes">;
+
 /** Draws requests of one operation. Every written value begins with `name`, which is unique in the run. */
 export class RequestDraw {
   readonly #rng: Rng;
-  readonly #config: SeedConfig;
+  readonly #config: RequestSizes;
   readonly #knowledge: Knowledge;
   readonly #name: string;
   #values = 0;
 
-  constructor(rng: Rng, config: SeedConfig, knowledge: Knowledge, name: string) {
+  constructor(rng: Rng, config: RequestSizes, knowledge: Knowledge, name: string) {
     this.#rng = rng;
     this.#config = config;
     this.#knowledge = knowledge;

@@ -58,3 +58,12 @@ export class SimViolation extends Error {
 export function violate(id: InvariantId, message: string): never {
   throw new SimViolation(id, message);
 }
+
+/** A thrown value as a violation: not only an AssertionError, any error inside a member is a defect of it. */
+export function violationOf(error: unknown): SimViolation {
+  if (error instanceof SimViolation) return error;
+  return new SimViolation(
+    "assertion",
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  );
+}

@@ -358,7 +358,8 @@ export class Watchers {
   }
 }
 
-function answerOf(output: WatchOutput, at: number): WatchAnswer {
+/** A response as the checkers read it. @param at when it was received */
+export function answerOf(output: WatchOutput, at: number): WatchAnswer {
   const { revision, created, canceled, compactRevision, cancelReason, fragment } = output;
   const events = output.events.map(decodeQueued);
   return { at, revision, created, canceled, compactRevision, cancelReason, fragment, events };

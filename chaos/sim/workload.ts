@@ -350,7 +350,8 @@ export class Workload implements Knowledge {
   }
 }
 
-function memberRequest(request: Drawn): Request {
+/** What a member is asked. */
+export function memberRequest(request: Drawn): Request {
   switch (request.type) {
     case "keepAlive":
       return { type: "leaseKeepAlive", lease: request.id };
@@ -372,7 +373,7 @@ function clientResponse(operation: ClientOperation, response: KvResponse): Clien
 }
 
 /** Position in `weights`, each as likely as its weight. */
-function drawChoice(rng: Rng, weights: readonly number[]): number {
+export function drawChoice(rng: Rng, weights: readonly number[]): number {
   let ticket = rng.int(
     0,
     weights.reduce((sum, weight) => sum + weight, 0),

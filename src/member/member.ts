@@ -12,7 +12,15 @@ import type { KvStateOfMember } from "../apply/index.ts";
 import { assert, ERR, fail, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendState, MonoMs, Random, RecordReader, RecoveredLog } from "../env/index.ts";
 import type { RequestId } from "../pb/index.ts";
-import { type ConfState, isMember, type Message, Raft, type Role, type SnapshotMeta } from "../raft/index.ts";
+import {
+  type ConfState,
+  type Entry,
+  isMember,
+  type Message,
+  Raft,
+  type Role,
+  type SnapshotMeta,
+} from "../raft/index.ts";
 import type { WatchHubApi } from "../watch/index.ts";
 import { answerReads, applyCommitted } from "./applying.ts";
 import { answerHeld, heldDue, leasesDue, manageLeases, maybePromote, noticeLeadership } from "./leases.ts";
@@ -303,6 +311,12 @@ export class Member {
   identityOf(id: number): RequestId | undefined {
     const sequence = this.#s.pending.sequenceOf(id);
     return sequence === undefined ? undefined : this.#s.requestIdOf(sequence);
+  }
+
+  /** The entry at `index`; undefined when the log no longer holds it, or not yet. For traces and tests. */
+  entryAt(index: number): Entry | undefined {
+    const { raft } = this.#s;
+    return index < raft.firstIndex || index > raft.lastIndex ? undefined : raft.entryAt(index);
   }
 
   /** What the handshake with a peer judges by. */

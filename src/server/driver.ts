@@ -7,7 +7,7 @@
  * carried out waits in line. Nothing is ever awaited in between, so a completion finds the state that it left.
  */
 import { membersOf } from "../apply/index.ts";
-import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId } from "../base/index.ts";
+import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendMeta, MonoMs, PeerHandler, PeerStanding, SnapshotTaker } from "../env/index.ts";
 import type { Answer, Effects, Member, MemberStatus, ReceivedSnapshot, Request } from "../member/index.ts";
 import type { ConfState, Message, SnapshotMeta } from "../raft/index.ts";
@@ -57,7 +57,11 @@ export class Driver implements MemberFacade, PeerHandler {
   #isPumping = false;
   readonly #inLine: ((now: MonoMs) => void)[] = [];
   #conf: ConfState | undefined;
-  #leadership = "";
+  #leadership: Pick<MemberStatus, "role" | "term" | "leader"> = {
+    role: "follower",
+    term: 0,
+    leader: NO_MEMBER,
+  };
   #installing: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #markEnded: () => void = () => undefined;
@@ -96,12 +100,9 @@ export class Driver implements MemberFacade, PeerHandler {
     });
     const snapshotReceived = (snapshot: ReceivedSnapshot): void =>
       this.#give((now) => this.#machine.snapshotReceived(now, snapshot));
-    this.#in = new SnapshotIn(id, { states: this.#states, log, events: { snapshotReceived } });
-    this.#wakeUp = new WakeUp(
-      clock,
-      () => this.#give((now) => this.#machine.tick(now)),
-      (error) => this.#fail("program", error),
-    );
+    const programFailed = (error: unknown): void => this.#fail("program", error);
+    this.#in = new SnapshotIn(id, { states: this.#states, log, events: { snapshotReceived, programFailed } });
+    this.#wakeUp = new WakeUp(clock, () => this.#give((now) => this.#machine.tick(now)), programFailed);
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
@@ -179,7 +180,7 @@ export class Driver implements MemberFacade, PeerHandler {
   }
 
   /** For judges of a run: the machine, to look at between two inputs. */
-  get machine(): Pick<Member, "checkInvariants" | "stateHash" | "kv" | "identityOf" | "isEnded"> {
+  get machine(): Pick<Member, "checkInvariants" | "stateHash" | "kv" | "identityOf" | "entryAt" | "isEnded"> {
     return this.#machine;
   }
 
@@ -239,9 +240,9 @@ export class Driver implements MemberFacade, PeerHandler {
 
   #noteLeadership(): void {
     const { role, term, leader } = this.#machine;
-    const leadership = `${role} ${term} ${leader}`;
-    if (leadership === this.#leadership) return;
-    this.#leadership = leadership;
+    const known = this.#leadership;
+    if (role === known.role && term === known.term && leader === known.leader) return;
+    this.#leadership = { role, term, leader };
     this.#ports.log.info({ role, term, leader: hex(leader) }, "leadership changed");
   }
 

@@ -5,7 +5,7 @@
  *
  * One at a time; a new stream takes the place of the one before, whose sender is gone or will be told.
  */
-import { type MemberId, unreachable } from "../base/index.ts";
+import { AssertionError, type MemberId, unreachable } from "../base/index.ts";
 import type { BackendRecord, Logger, ReceivingState, SnapshotTaker } from "../env/index.ts";
 import { type ReceivedSnapshot, SnapshotChecker } from "../member/index.ts";
 import type { SnapshotFrame } from "../pb/index.ts";
@@ -17,6 +17,8 @@ type Verdict = "more" | "done" | "refused";
 
 export interface IncomingEvents {
   snapshotReceived(snapshot: ReceivedSnapshot): void;
+  /** A bug showed while a snapshot came in. What the disk or the sender did wrong only ends the stream. */
+  programFailed(error: AssertionError): void;
 }
 
 interface Deps {
@@ -92,7 +94,7 @@ class Incoming implements SnapshotTaker {
     try {
       verdict = await this.#take(frame);
     } catch (error) {
-      this.#deps.log.warn(takerFields(this.#from, error), "snapshot cannot be written");
+      this.#note(error, "snapshot cannot be written");
       verdict = "refused";
     }
     this.#isTaking = false;
@@ -164,9 +166,14 @@ class Incoming implements SnapshotTaker {
     try {
       await state?.discard();
     } catch (error) {
-      this.#deps.log.warn(takerFields(this.#from, error), "a partial snapshot stays until the next one");
+      this.#note(error, "a partial snapshot stays until the next one");
     }
     this.#release?.();
     this.#markEnded();
+  }
+
+  #note(error: unknown, event: string): void {
+    if (error instanceof AssertionError) this.#deps.events.programFailed(error);
+    else this.#deps.log.warn(takerFields(this.#from, error), event);
   }
 }

@@ -123,7 +123,6 @@ describe("the end", () => {
     const world = await startWorld({ members: 1 });
     const machine = world.machines[0];
     const driver = driverOf(world, 0);
-    machine?.mayFail();
     if (machine !== undefined) machine.disk.settings.failNext = "sync";
     const write = driver.request(putRequest("a", "1"));
     const read = driver.request(get("a"));
