@@ -3,7 +3,14 @@
 // has, which is always behind; outcomes and hashes must be the same. Small tables for the rest.
 import { describe, expect, it } from "vitest";
 import { Rng } from "../../../chaos/sim/rng.ts";
-import { type Applied, AppliedState, type RecordChanges, requestProblem } from "../../../src/apply/index.ts";
+import {
+  type Applied,
+  AppliedLoader,
+  AppliedState,
+  LOADED_PREFIXES,
+  type RecordChanges,
+  requestProblem,
+} from "../../../src/apply/index.ts";
 import { ERR } from "../../../src/base/index.ts";
 import type { BackendState } from "../../../src/env/index.ts";
 import { emptyState } from "../../../src/member/index.ts";
@@ -61,13 +68,25 @@ class Backend {
   /** What comes up after a crash: the batch in flight is lost. */
   crash(): AppliedState {
     this.#batch = undefined;
-    return load(this.state, this.records);
+    return loadInParts(this.state);
   }
 }
 
 function load(state: BackendState, below?: Map<string, Uint8Array>, quotaBytes?: number): AppliedState {
   const options = { ...(below && { below }), ...(quotaBytes && { quotaBytes }) };
   const loaded = AppliedState.load(state, options);
+  if (loaded.type === "refused") throw new Error(loaded.reason);
+  return loaded.state;
+}
+
+/** As a member does it: only what is loaded, a few records at a time. Values are read where they lie. */
+function loadInParts(state: BackendState): AppliedState {
+  const loader = new AppliedLoader(state, { below: state.records });
+  const names = [...state.records.keys()].filter((name) => LOADED_PREFIXES.some((p) => name.startsWith(p)));
+  expect(names.some((name) => name.startsWith("v"))).toBe(false);
+  const records = names.sort().map((name) => [name, state.records.get(name) ?? new Uint8Array(0)] as const);
+  for (let from = 0; from < records.length; from += 7) loader.add(records.slice(from, from + 7));
+  const loaded = loader.finish();
   if (loaded.type === "refused") throw new Error(loaded.reason);
   return loaded.state;
 }
