@@ -1,5 +1,5 @@
 // Goal: a snapshot that comes in is told of only when it lies complete on the disk, and leaves nothing behind when it
-// breaks; one that goes out ends when it is stopped, whatever it waits for. Method: both ends over the states in memory.
+// breaks; one that goes out ends when it is stopped, whatever it waits for. Method: both ends over states in memory.
 import { beforeEach, describe, expect, it } from "vitest";
 import { rest } from "../../../chaos/driver/world.ts";
 import { MemoryDirectory } from "../../../src/backend/memory.ts";
