@@ -4,8 +4,7 @@
  * judged on both sides, and one that was refused carries nothing.
  */
 import type { InstanceId } from "../../src/base/index.ts";
-import { decodeHello, encodeHello, type PeerHello } from "../../src/pb/index.ts";
-import type { HelloVerdict } from "../../src/peer/index.ts";
+import { decodeHello, encodeHello, type PeerHello, type PeerVerdict } from "../../src/pb/index.ts";
 import { forge } from "./garbage.ts";
 import type { Links, NetworkSettings } from "./links.ts";
 import { MAX_SLOTS } from "./members.ts";
@@ -28,7 +27,7 @@ export interface NetworkHost {
   /** Number of the process that runs on a machine; 0: none. */
   bootOf(slot: number): number;
   helloOf(slot: number, to: number, purpose: Purpose): PeerHello;
-  judge(slot: number, hello: PeerHello): HelloVerdict;
+  judge(slot: number, hello: PeerHello): PeerVerdict;
   /** `slot` could not reach `peer`. */
   unreachable(slot: number, peer: number): void;
   /** A handshake was refused by `slot`. */

@@ -5,10 +5,16 @@
 
 import { AppliedState, DEFAULT_REQUEST_LIMITS } from "../../src/apply/index.ts";
 import { type InstanceId, type MemberId, mixHashBytes } from "../../src/base/index.ts";
+import type { PeerStanding } from "../../src/env/index.ts";
 import { bootstrapLog, emptyState } from "../../src/member/index.ts";
 import type { Answer, MemberOptions, Request } from "../../src/member/types.ts";
-import { PEER_PROTOCOL_VERSION, type PeerHello, type RequestId } from "../../src/pb/index.ts";
-import { type HelloVerdict, judgeHello, type PeerRecord } from "../../src/peer/index.ts";
+import {
+  PEER_PROTOCOL_VERSION,
+  type PeerHello,
+  type PeerVerdict,
+  type RequestId,
+} from "../../src/pb/index.ts";
+import { judgeHello } from "../../src/peer/index.ts";
 import type { Band, LeaderBand } from "../check/index.ts";
 import { BackendDisk } from "./backend-disk.ts";
 import { type BootContext, startProcess } from "./boot.ts";
@@ -287,10 +293,10 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     };
   }
 
-  judge(slot: number, hello: PeerHello): HelloVerdict {
+  judge(slot: number, hello: PeerHello): PeerVerdict {
     const { id, options, process } = this.machineAt(slot);
     const record = process?.member.peerRecord(hello.member);
-    let judged: PeerRecord = { type: "unknown" };
+    let judged: PeerStanding = { type: "unknown" };
     if (record?.removed === true) judged = { type: "removed" };
     else if (record !== undefined && (record.known || record.pinnedInstance !== 0n)) {
       judged = { type: "known", pinnedInstance: record.pinnedInstance };

@@ -28,7 +28,11 @@ export interface PeerTransport {
    * @throws when the address cannot be listened at
    */
   start(handler: PeerHandler): Promise<void>;
-  /** With whom connections are kept up, in place of all before. Messages to others are dropped. Never the local one. */
+  /**
+   * With whom connections are kept up, in place of all before; those with members that were left out are closed. Never
+   * the local one. Messages to others are dropped, except to a member that keeps up a connection by itself: whoever
+   * joins with an empty log knows nobody, and must answer whoever brings it up.
+   */
   setPeers(peers: readonly PeerAddress[]): void;
   /**
    * Takes messages to send now. It never waits and never throws: what it has no room or no connection for is dropped,

@@ -9,6 +9,7 @@ export {
   encodeSnapshotMeta,
 } from "./conf.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+export type { MessageCodec, MessageOf } from "./fields.ts";
 export { decodeHello, encodeHello } from "./hello.ts";
 export {
   type AnyRequest,
@@ -35,6 +36,8 @@ export {
 } from "./kv-value.ts";
 export { decodeMessage, encodeMessage } from "./message.ts";
 export { messageProblem } from "./message-check.ts";
+export type { MemberInfo } from "./services.ts";
+export * as services from "./services.ts";
 export { decodeSnapshotFrame, encodeSnapshotFrame } from "./snapshot-frame.ts";
 export {
   type Decoded,
@@ -43,6 +46,19 @@ export {
   type EntryEnvelope,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
+  type PeerVerdict,
   type RequestId,
   type SnapshotFrame,
 } from "./types.ts";
+export { decodeVerdict, encodeVerdict, MAX_REASON_BYTES } from "./verdict.ts";
+export {
+  decodeWatchRequest,
+  decodeWatchResponse,
+  encodeWatchHead,
+  encodeWatchRequest,
+  WATCH_FILTER,
+  type WatchCreateRequest,
+  type WatchHead,
+  type WatchRequest,
+  type WatchResponse,
+} from "./watch.ts";

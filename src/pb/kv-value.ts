@@ -237,7 +237,8 @@ const NO_KV: KeyValue = {
   lease: 0n,
 };
 
-function readEvent(r: Reader): Event {
+/** Reads an Event up to the reader's end. */
+export function readEvent(r: Reader): Event {
   let type: Event["type"] = "put";
   let kv = NO_KV;
   let prevKv: KeyValue | undefined;

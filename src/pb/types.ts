@@ -51,6 +51,15 @@ export interface PeerHello {
   readonly purpose: "consensus" | "snapshot";
 }
 
+/**
+ * Second frame in each direction of a peer connection, on the other side's hello; and a receiver's last word on a
+ * snapshot stream.
+ */
+export type PeerVerdict =
+  | { readonly type: "accepted" }
+  /** `reason` is for the logs of both sides; not empty. */
+  | { readonly type: "refused"; readonly reason: string };
+
 /** Frames of a snapshot stream, in order: one begin, any number of chunks, one end. */
 export type SnapshotFrame =
   | {

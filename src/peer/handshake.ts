@@ -8,7 +8,8 @@
  * here.
  */
 import { type ClusterId, hex, type InstanceId, type MemberId } from "../base/index.ts";
-import { PEER_PROTOCOL_VERSION, type PeerHello } from "../pb/index.ts";
+import type { PeerStanding } from "../env/index.ts";
+import { PEER_PROTOCOL_VERSION, type PeerHello, type PeerVerdict } from "../pb/index.ts";
 
 /** The member that judges. */
 export interface LocalMember {
@@ -17,31 +18,18 @@ export interface LocalMember {
   readonly instance: InstanceId;
 }
 
-/** What the judging member's applied state says of the one that sent the hello. */
-export type PeerRecord =
-  /** Nothing: not in the configuration as applied here, and not known to have been removed. */
-  | { readonly type: "unknown" }
-  | { readonly type: "removed" }
-  /** `pinnedInstance`: the only data directory that it may come with; 0: none was announced yet. */
-  | { readonly type: "known"; readonly pinnedInstance: InstanceId };
-
-export type HelloVerdict =
-  | { readonly type: "accepted" }
-  /** `reason` is for the logs of both sides and names both values; the connection is closed. */
-  | { readonly type: "refused"; readonly reason: string };
-
-const ACCEPTED: HelloVerdict = { type: "accepted" };
+const ACCEPTED: PeerVerdict = { type: "accepted" };
 
 /**
- * Judges a hello that was decoded.
+ * Judges a hello that was decoded. The reason of a refusal is for the logs of both sides and names both values.
  *
  * An unknown member is accepted: whoever was just added knows it from the log, and this member may simply not
  * have applied that entry yet. If it refused, a member that lags could not be caught up by the very leader
  * that it does not know. Nothing is lost by it: the core counts votes and acknowledgements of configured
  * members only.
  */
-export function judgeHello(local: LocalMember, record: PeerRecord, hello: PeerHello): HelloVerdict {
-  const reason = addressProblem(local, hello) ?? recordProblem(record, hello);
+export function judgeHello(local: LocalMember, standing: PeerStanding, hello: PeerHello): PeerVerdict {
+  const reason = addressProblem(local, hello) ?? standingProblem(standing, hello);
   return reason === undefined ? ACCEPTED : { type: "refused", reason };
 }
 
@@ -68,18 +56,18 @@ function addressProblem(local: LocalMember, hello: PeerHello): string | undefine
   return undefined;
 }
 
-function recordProblem(record: PeerRecord, hello: PeerHello): string | undefined {
+function standingProblem(standing: PeerStanding, hello: PeerHello): string | undefined {
   const id = hex(hello.member);
-  if (record.type === "removed") {
+  if (standing.type === "removed") {
     const cluster = hex(hello.cluster);
     return `member ${id} has been removed from the cluster ${cluster}; identities are not used again`;
   }
-  if (record.type === "unknown") return undefined;
+  if (standing.type === "unknown") return undefined;
   // Not pinned: it never announced itself, so there is no older life of it to be protected.
-  if (record.pinnedInstance === 0n || record.pinnedInstance === hello.instance) return undefined;
+  if (standing.pinnedInstance === 0n || standing.pinnedInstance === hello.instance) return undefined;
   return (
     `member ${id} comes with data directory instance ${hex(hello.instance)}, ` +
-    `but the cluster knows it with ${hex(record.pinnedInstance)}: it lost its data, or a copy of it runs. ` +
+    `but the cluster knows it with ${hex(standing.pinnedInstance)}: it lost its data, or a copy of it runs. ` +
     "It cannot come back under its old identity, " +
     "because it has forgotten its vote and what it acknowledged. " +
     `Replace it: kvctl member remove ${id}, then kvctl member add <name> --peer-urls=... --learner`

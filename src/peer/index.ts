@@ -1,1 +1,3 @@
-export { type HelloVerdict, judgeHello, type LocalMember, type PeerRecord } from "./handshake.ts";
+export { judgeHello, type LocalMember } from "./handshake.ts";
+export { DEFAULT_PEER_OPTIONS, type PeerOptions, type PeerTls, parsePeerUrl } from "./options.ts";
+export { type PeerDependencies, TcpPeers } from "./tcp.ts";

@@ -101,6 +101,7 @@ const CHANGE = [pb.encodeConfChange, pb.decodeConfChange] as const;
 const CONF = [pb.encodeConfState, pb.decodeConfState] as const;
 const META = [pb.encodeSnapshotMeta, pb.decodeSnapshotMeta] as const;
 const HELLO = [pb.encodeHello, pb.decodeHello] as const;
+const VERDICT = [pb.encodeVerdict, pb.decodeVerdict] as const;
 const FRAME = [pb.encodeSnapshotFrame, pb.decodeSnapshotFrame] as const;
 
 const requestId = { instance: from, sequence: 77 };
@@ -162,6 +163,8 @@ const others: readonly Row[] = [
     { version: 1, cluster: 0xc1n, member: from, instance: 0x1an, to, purpose: "snapshot" },
     "080111c100000000000000194d696421c5059e8e211a000000000000002946c1b38f393cbc913002",
   ),
+  row<pb.PeerVerdict>("accepted", VERDICT, { type: "accepted" }, "0801"),
+  row<pb.PeerVerdict>("refused", VERDICT, { type: "refused", reason: "why" }, "1203776879"),
   row<pb.SnapshotFrame>(
     "begin",
     FRAME,

@@ -410,6 +410,26 @@ describe("hellos and snapshot frames", () => {
     expect(reasonOf(pb.decodeHello(bytesOf("PeerHello", value)))).toBe(reason);
   });
 
+  const verdicts: Row[] = [
+    ["neither", {}, "peer verdict: refused without a reason"],
+    ["both", { accepted: true, reason: "no" }, "peer verdict: accepted, with a reason why not"],
+    ["a long reason", { reason: "x".repeat(2049) }, "peer verdict: reason has more than 2048 bytes"],
+    ["a longer reason", { reason: "x".repeat(5000) }, "peer verdict: 5003 bytes are more than 4096"],
+  ];
+  it.each(verdicts)("verdict: %s", (_, value, reason) => {
+    expect(reasonOf(pb.decodeVerdict(bytesOf("PeerVerdict", value)))).toBe(reason);
+  });
+
+  it.each(["x".repeat(5000), "\u20ac".repeat(700), "\u{1F9C0}".repeat(600)])(
+    "a long reason is cut",
+    (reason) => {
+      const decoded = pb.decodeVerdict(pb.encodeVerdict({ type: "refused", reason }));
+      if (decoded.type !== "ok" || decoded.value.type !== "refused") throw new Error("not refused");
+      expect(reason.startsWith(decoded.value.reason)).toBe(true);
+      expect(decoded.value.reason.length).toBeGreaterThan(500);
+    },
+  );
+
   const meta = { index: 5, term: 3, conf: { voters: [1] } };
   const begin = { from: 1, to: 2, term: 4, meta };
   const frames: Row[] = [
@@ -570,6 +590,7 @@ describe("encoders assert what decoders refuse", () => {
         pb.encodeHello({ version: 1, cluster: 1n, member: 1n, instance: 1n, to: 0n, purpose: "snapshot" }),
       "to is missing",
     ],
+    ["refusal without a reason", () => pb.encodeVerdict({ type: "refused", reason: "" }), "without a reason"],
     [
       "hash of 33 bits",
       () => pb.encodeSnapshotFrame({ type: "end", stream: 1, records: 0, hash: 2 ** 32 }),

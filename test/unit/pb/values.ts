@@ -13,6 +13,7 @@ import {
   decodeMessage,
   decodeSnapshotFrame,
   decodeSnapshotMeta,
+  decodeVerdict,
   type EntryBody,
   type EntryEnvelope,
   encodeConfChange,
@@ -22,7 +23,9 @@ import {
   encodeMessage,
   encodeSnapshotFrame,
   encodeSnapshotMeta,
+  encodeVerdict,
   type PeerHello,
+  type PeerVerdict,
   type SnapshotFrame,
 } from "../../../src/pb/index.ts";
 import type {
@@ -248,6 +251,11 @@ const hello: fc.Arbitrary<PeerHello> = fc.record({
   purpose: fc.constantFrom("consensus", "snapshot"),
 });
 
+const verdict: fc.Arbitrary<PeerVerdict> = fc.oneof(
+  fc.constant({ type: "accepted" as const }),
+  fc.record({ type: fc.constant("refused" as const), reason: text.filter((reason) => reason !== "") }),
+);
+
 const frame: fc.Arbitrary<SnapshotFrame> = fc.oneof(
   fc
     .record({
@@ -395,6 +403,11 @@ function helloProto(hello: PeerHello): object {
   };
 }
 
+function verdictProto(verdict: PeerVerdict): object {
+  const accepted = verdict.type === "accepted";
+  return { accepted, reason: verdict.type === "accepted" ? "" : verdict.reason };
+}
+
 function frameProto(frame: SnapshotFrame): object {
   const stream = u(frame.stream);
   switch (frame.type) {
@@ -455,6 +468,13 @@ export const CODECS: readonly AnyCodec[] = [
     encode: encodeHello,
     decode: decodeHello,
     toProto: helloProto,
+  }),
+  codec<PeerVerdict>("peerVerdict", {
+    proto: "PeerVerdict",
+    value: verdict,
+    encode: encodeVerdict,
+    decode: decodeVerdict,
+    toProto: verdictProto,
   }),
   codec<SnapshotFrame>("snapshotFrame", {
     proto: "SnapshotFrame",

@@ -1,0 +1,1 @@
+export { createHttpServer, type HttpDependencies, type HttpServer } from "./server.ts";
