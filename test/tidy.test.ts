@@ -34,7 +34,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const IO_FILES = new Set(["src/wal/writer.ts", "src/wal/lock.ts", "src/wal/directory.ts"]);
 /** Ports to disks: interfaces whose methods give promises. */
 const ASYNC_PORTS = new Set(["log-files", "backend", "clock", "peers"].map((name) => `src/env/${name}.ts`));
-const SYNCHRONOUS = ["base", "env", "pb", "raft", "mvcc", "watch", "lease", "apply", "member", "wal", "peer"];
+const SYNCHRONOUS = [
+  "base",
+  "env",
+  "pb",
+  "raft",
+  "mvcc",
+  "watch",
+  "lease",
+  "apply",
+  "member",
+  "wal",
+  "peer",
+  "config",
+];
 const BANNED_WORDS = [
   ...["Date", "performance", "setTimeout", "setInterval", "setImmediate", "queueMicrotask"],
   ...["Math\\.random", "crypto", "process", "async", "await", "Promise"],
