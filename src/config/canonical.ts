@@ -4,7 +4,7 @@
  * language.
  */
 import { bytesOf } from "../base/index.ts";
-import { compareText, pointer } from "./finding.ts";
+import { pointer } from "./finding.ts";
 import type { Json } from "./schema.ts";
 
 /** Deepest nesting of a value; the deepest of our kinds has fewer than ten levels. */
@@ -19,13 +19,11 @@ export type Canonical =
 
 /** The canonical text of a value, or why it has none. */
 export function canonicalText(value: unknown): Canonical {
-  const refusals: { path: string; reason: string }[] = [];
-  const text = write(value, "", 0, (path, reason) => {
-    refusals.push({ path, reason });
-    return "";
-  });
-  const [refused] = refusals;
-  return refused === undefined ? { type: "text", text } : { type: "refused", ...refused };
+  const steps: (string | number)[] = [];
+  const text = write(value, steps);
+  if (typeof text === "string") return { type: "text", text };
+  const path = steps.reduce<string>((above, step) => pointer(above, step), "");
+  return { type: "refused", path, reason: text.reason };
 }
 
 /** UTF-8 bytes of the canonical text of a value that was checked. */
@@ -40,30 +38,55 @@ export function mustCanonicalText(value: Json): string {
   return result.text;
 }
 
-type Refuse = (path: string, reason: string) => string;
+interface Refused {
+  readonly reason: string;
+}
 
-function write(value: unknown, path: string, depth: number, refuse: Refuse): string {
-  if (depth > MAX_DEPTH) return refuse(path, `nested more than ${MAX_DEPTH} deep`);
+/** `steps` is where the value lies; after a refusal it leads to what was refused. */
+function write(value: unknown, steps: (string | number)[]): string | Refused {
+  if (steps.length > MAX_DEPTH) return { reason: `nested more than ${MAX_DEPTH} deep` };
   if (value === null || typeof value === "boolean") return String(value);
-  if (typeof value === "string") return writeText(value, path, refuse);
+  if (typeof value === "string") return writeText(value);
   if (typeof value === "number") {
-    if (!Number.isSafeInteger(value)) return refuse(path, `${value} is not an integer below 2^53`);
+    if (!Number.isSafeInteger(value)) return { reason: `${value} is not an integer below 2^53` };
     // JSON has a negative zero, RFC 8785 writes it as 0.
     return String(value === 0 ? 0 : value);
   }
-  if (Array.isArray(value)) {
-    return `[${value.map((item, i) => write(item, pointer(path, i), depth + 1, refuse)).join(",")}]`;
-  }
-  if (typeof value !== "object") return refuse(path, `${typeof value} is not JSON`);
-  const members = Object.entries(value).sort(([a], [b]) => compareText(a, b));
-  const parts = members.map(([name, item]) => {
-    const at = pointer(path, name);
-    return `${writeText(name, at, refuse)}:${write(item, at, depth + 1, refuse)}`;
-  });
-  return `{${parts.join(",")}}`;
+  if (Array.isArray(value)) return writeList(value, steps);
+  if (typeof value !== "object") return { reason: `${typeof value} is not JSON` };
+  return writeMembers(value as Readonly<Record<string, unknown>>, steps);
 }
 
-function writeText(value: string, path: string, refuse: Refuse): string {
-  if (LONE_SURROGATE.test(value)) return refuse(path, "half of a surrogate pair has no UTF-8 form");
+function writeList(items: readonly unknown[], steps: (string | number)[]): string | Refused {
+  let out = "[";
+  for (let i = 0; i < items.length; i++) {
+    steps.push(i);
+    const text = write(items[i], steps);
+    if (typeof text !== "string") return text;
+    steps.pop();
+    out += i === 0 ? text : `,${text}`;
+  }
+  return `${out}]`;
+}
+
+function writeMembers(
+  value: Readonly<Record<string, unknown>>,
+  steps: (string | number)[],
+): string | Refused {
+  let out = "{";
+  // Sorts by UTF-16 units, as RFC 8785 asks.
+  for (const name of Object.keys(value).sort()) {
+    steps.push(name);
+    const key = writeText(name);
+    const text = typeof key === "string" ? write(value[name], steps) : key;
+    if (typeof key !== "string" || typeof text !== "string") return text;
+    steps.pop();
+    out += out === "{" ? `${key}:${text}` : `,${key}:${text}`;
+  }
+  return `${out}}`;
+}
+
+function writeText(value: string): string | Refused {
+  if (LONE_SURROGATE.test(value)) return { reason: "half of a surrogate pair has no UTF-8 form" };
   return JSON.stringify(value);
 }

@@ -9,6 +9,7 @@ import { nearest } from "./nearest.ts";
 import type {
   ChoiceSchema,
   DictionarySchema,
+  Field,
   FieldsSchema,
   IntegerSchema,
   Json,
@@ -59,6 +60,9 @@ export function quote(value: unknown): string {
   return shown.length <= MAX_QUOTE ? shown : `${shown.slice(0, MAX_QUOTE)}…`;
 }
 
+/** Resolved fallbacks by field. Descriptions live as long as the program does. */
+const FALLBACKS = new WeakMap<Field, Json>();
+
 class Checker {
   readonly findings: Finding[] = [];
   readonly references: Reference[] = [];
@@ -94,10 +98,9 @@ class Checker {
   #text(schema: TextSchema, value: unknown, path: string): Json {
     if (typeof value !== "string") return this.#wrongType("text", value, path);
     const { min, max, format } = schema;
-    const shown = quote(value);
     if (value.length < min) {
       const least = min === 1 ? "not be empty" : `have at least ${min} characters`;
-      return this.#refuse("too-short", path, `${shown} must ${least}`);
+      return this.#refuse("too-short", path, `${quote(value)} must ${least}`);
     }
     if (value.length > max) {
       return this.#refuse(
@@ -108,7 +111,7 @@ class Checker {
     }
     const kept = schema.lower === true ? value.toLowerCase() : value;
     if (format !== undefined && !format.pattern.test(kept)) {
-      return this.#refuse("bad-format", path, `${shown} must be ${format.says}`);
+      return this.#refuse("bad-format", path, `${quote(value)} must be ${format.says}`);
     }
     if (schema.reference !== undefined) {
       this.references.push({ path, kind: schema.reference, name: kept });
@@ -197,13 +200,26 @@ class Checker {
       if (written !== undefined) {
         put(out, name, this.check(field.schema, written, pointer(path, name)));
       } else if (field.fallback !== undefined) {
-        put(out, name, this.check(field.schema, field.fallback, pointer(path, name)));
+        put(out, name, this.#fallback(field, field.fallback, pointer(path, name)));
       } else if (field.presence === "required") {
         this.#refuse("missing-field", path, `the field ${name} is missing`);
       }
     }
     this.#unknown(Object.keys(value), Object.keys(schema.fields), path);
     return out;
+  }
+
+  /**
+   * A fallback says the same in every object, so it is resolved once. An absent `spec` is the exception: its fallback
+   * may lack required fields, which is to be said every time.
+   */
+  #fallback(field: Field, fallback: Json, path: string): Json {
+    const known = FALLBACKS.get(field);
+    if (known !== undefined) return known;
+    const before = this.findings.length;
+    const resolved = this.check(field.schema, fallback, path);
+    if (this.findings.length === before) FALLBACKS.set(field, resolved);
+    return resolved;
   }
 
   #variant(schema: VariantSchema, value: unknown, path: string): Json {
@@ -279,5 +295,6 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** Plain assignment would call the setter of `__proto__`, which JSON may well hold as a name. */
 function put(out: Record<string, Json>, name: string, value: Json): void {
-  Object.defineProperty(out, name, { value, enumerable: true, writable: true, configurable: true });
+  if (name !== "__proto__") out[name] = value;
+  else Object.defineProperty(out, name, { value, enumerable: true, writable: true, configurable: true });
 }

@@ -106,7 +106,7 @@ export function compareText(a: string, b: string): number {
 
 /** `path` with one more step, escaped as RFC 6901 says. */
 export function pointer(path: string, step: string | number): string {
-  if (typeof step === "number") return `${path}/${step}`;
+  if (typeof step === "number" || !(step.includes("/") || step.includes("~"))) return `${path}/${step}`;
   return `${path}/${step.replaceAll("~", "~0").replaceAll("/", "~1")}`;
 }
 

@@ -2,6 +2,7 @@
  * The kinds, and nothing else: what is not in this table is refused when written. Secret, Source, Release,
  * Rollout and Telemetry come when something consumes them.
  */
+import { fail } from "../base/index.ts";
 import { type Explanation, explainField, markdownOf } from "./explain.ts";
 import { jsonSchema } from "./json-schema.ts";
 import type { Kind } from "./kind.ts";
@@ -16,6 +17,7 @@ import {
   choice,
   defaulted,
   dictionary,
+  type FieldsSchema,
   fields,
   type Infer,
   type Json,
@@ -111,14 +113,21 @@ export const METADATA = fields({
 
 export type Metadata = Infer<typeof METADATA>;
 
+const ENVELOPES: ReadonlyMap<KindName, FieldsSchema> = new Map(
+  KIND_NAMES.map((kind) => [
+    kind,
+    fields({
+      apiVersion: required(choice(API_VERSION), "Version of this form."),
+      kind: required(choice(kind), "Kind."),
+      metadata: required(METADATA, "Name, labels and owner."),
+      spec: defaulted(KINDS[kind].spec, {}, KINDS[kind].doc),
+    }),
+  ]),
+);
+
 /** Description of a whole object of a kind. */
-export function envelopeOf(kind: KindName) {
-  return fields({
-    apiVersion: required(choice(API_VERSION), "Version of this form."),
-    kind: required(choice(kind), "Kind."),
-    metadata: required(METADATA, "Name, labels and owner."),
-    spec: defaulted(KINDS[kind].spec, {}, KINDS[kind].doc),
-  });
+export function envelopeOf(kind: KindName): FieldsSchema {
+  return ENVELOPES.get(kind) ?? fail("a kind has no envelope", { kind });
 }
 
 /** Whether a word is the name of a kind. */

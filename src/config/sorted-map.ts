@@ -152,7 +152,7 @@ function balance<K, V>(key: K, value: V, left: Tree<K, V>, right: Tree<K, V>): N
 
 function insert<K extends string | number, V>(tree: Tree<K, V>, key: K, value: V): Node<K, V> {
   if (tree === undefined) return make(key, value, undefined, undefined);
-  if (key === tree.key) return { ...tree, value };
+  if (key === tree.key) return make(key, value, tree.left, tree.right);
   if (key < tree.key) return balance(tree.key, tree.value, insert(tree.left, key, value), tree.right);
   return balance(tree.key, tree.value, tree.left, insert(tree.right, key, value));
 }

@@ -197,6 +197,11 @@ describe("one mistake, one finding", () => {
   });
 });
 
+test("an absent spec lacks its required fields, every time", () => {
+  const bare = { apiVersion: API_VERSION, kind: "Listener", metadata: { name: "l" } };
+  expect([problems(bare), problems(bare)]).toEqual(Array(2).fill(["missing-field Listener/l /spec"]));
+});
+
 test("the nearest known field is named", () => {
   const read = readDocument(routeWith({ prioritty: 1, zzz: 1 }));
   const texts = read.type === "refused" ? read.findings.map(findingText) : [];
