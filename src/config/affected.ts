@@ -44,7 +44,8 @@ function* besideRoute(before: Model, after: Model, name: string): IterableIterat
     for (const other of entriesInSlot(table, entry)) yield idOfRoute(other.route);
     if (!mayHide) continue;
     for (const other of entriesBelow(table, entry)) {
-      yield other.route.priority < route.priority ? idOfRoute(other.route) : undefined;
+      const loses = other !== undefined && other.route.priority < route.priority;
+      yield loses ? idOfRoute(other.route) : undefined;
     }
   }
 }

@@ -194,7 +194,8 @@ function isSamePath(a: PathMatch, b: PathMatch): boolean {
   return b.type === a.type && b.path === a.path;
 }
 
-function isBelow(host: string, suffix: string): boolean {
+/** Whether a host is a name below a suffix; the suffix itself is not. */
+export function isBelow(host: string, suffix: string): boolean {
   return (
     host.length > suffix.length + 1 && host.endsWith(suffix) && host[host.length - suffix.length - 1] === "."
   );

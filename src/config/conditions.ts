@@ -39,10 +39,14 @@ export interface Conditions {
   readonly texts: ReadonlySet<string>;
 }
 
+/** Shared by the many matches that have none. */
+const NO_CONDITIONS: Conditions = { methods: undefined, headers: [], query: [], texts: new Set() };
+
 /** Compiles the conditions of a checked match. */
 export function compileConditions(match: RequestMatch): Conditions {
   const headers = Object.entries(match.headers).map(([name, test]) => condition("header", name, test));
   const query = Object.entries(match.query).map(([name, test]) => condition("query parameter", name, test));
+  if (match.methods.length + headers.length + query.length === 0) return NO_CONDITIONS;
   return {
     methods: match.methods.length === 0 ? undefined : new Set(match.methods),
     headers,

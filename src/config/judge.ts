@@ -6,11 +6,12 @@
  * judgement may be dropped at any time and has then done nothing.
  */
 import { affectedBy, IdSet } from "./affected.ts";
+import { quote } from "./check-value.ts";
 import { addedFindings, compareFindings, type Finding, type FindingCode, MAX_FINDINGS } from "./finding.ts";
 import { idText, type ObjectId, parseKey } from "./keys.ts";
 import { isKind } from "./kinds.ts";
 import type { Model } from "./model.ts";
-import { findingsOf } from "./object-findings.ts";
+import { findingsOf, withNearestName } from "./object-findings.ts";
 import { parseObject } from "./objects.ts";
 
 /** Most changes of one set, and most bytes of their values together. */
@@ -24,7 +25,11 @@ export const UNITS_PER_MS = 20;
 /** Bytes of a value that cost a unit to parse and check. */
 const BYTES_PER_UNIT = 512;
 /** Places of the table that are passed by in one unit. */
-const MARKS_PER_UNIT = 50;
+const MARKS_PER_UNIT = 20;
+const KEYS_PER_UNIT = 20;
+/** Most findings that get a hint at the name that was meant, and what each costs. */
+const MAX_HINTS = 20;
+const UNITS_PER_HINT = 40;
 
 export interface Change {
   /** Complete key. Endpoints, the target and what lies beside live/ pass without a look. */
@@ -86,6 +91,7 @@ export function* validating(model: Model): Generator<number, Judgement> {
     found.add(findingsOf(model, id));
     yield 1;
   }
+  yield* found.hint(model);
   return found.judgement(model);
 }
 
@@ -99,29 +105,23 @@ export function validate(model: Model): Judgement {
 }
 
 function* judging(before: Model, changeSet: ChangeSet): Generator<number, Judgement> {
-  const wrong = checkChangeSet(before.mesh, changeSet);
-  if (wrong.length > 0)
-    return refusal(wrong.slice(0, MAX_FINDINGS), Math.max(0, wrong.length - MAX_FINDINGS));
+  const { changes } = changeSet;
+  const tooLarge = checkSize(before.mesh, changes);
+  if (tooLarge !== undefined) return refusal([tooLarge], 0);
+  const checked = yield* checkKeys(before.mesh, changes);
+  const found = new Collected();
+  found.add(checked.findings);
+  if (checked.findings.length > 0) return found.judgement(before);
   let after = before;
-  const changed: ObjectId[] = [];
-  for (const { key, value } of changeSet.changes) {
-    const parsed = parseKey(key);
-    if (parsed.type !== "object") continue;
-    const id = { kind: parsed.kind, name: parsed.name };
+  for (const { id, value } of checked.changes) {
     after = value === undefined ? after.without(id) : after.with(parseObject(id, value));
-    changed.push(id);
     yield 1 + Math.ceil((value?.length ?? 0) / BYTES_PER_UNIT);
   }
-  const affected = new IdSet();
-  let marks = 0;
-  for (const id of affectedBy(before, after, changed)) {
-    if (id !== undefined) affected.add(id);
-    if (++marks % MARKS_PER_UNIT === 0) yield 1;
-  }
+  const changed = checked.changes.map(({ id }) => id);
+  const affected = yield* collectAffected(before, after, changed);
   const own = new IdSet();
   for (const id of changed) own.add(id);
-  const found = new Collected();
-  found.add(confirmation(before, after, changeSet));
+  if (changeSet.confirmed !== true) found.add(confirmation(before, after, changed));
   for (const id of affected.values()) {
     const now = findingsOf(after, id);
     if (now.length > 0) {
@@ -130,7 +130,22 @@ function* judging(before: Model, changeSet: ChangeSet): Generator<number, Judgem
     }
     yield 1;
   }
+  yield* found.hint(after);
   return found.judgement(after);
+}
+
+function* collectAffected(
+  before: Model,
+  after: Model,
+  changed: readonly ObjectId[],
+): Generator<number, IdSet> {
+  const affected = new IdSet();
+  let marks = 0;
+  for (const id of affectedBy(before, after, changed)) {
+    if (id !== undefined) affected.add(id);
+    if (++marks % MARKS_PER_UNIT === 0) yield 1;
+  }
+  return affected;
 }
 
 /** Findings so far, bounded. */
@@ -152,6 +167,18 @@ class Collected {
     }
   }
 
+  /** Says of some references that lead nowhere what may have been meant; looking for it is dear. */
+  *hint(model: Model): Generator<number, void> {
+    let hints = 0;
+    for (let i = 0; i < this.#findings.length && hints < MAX_HINTS; i++) {
+      const finding = this.#findings[i];
+      if (finding?.code !== "missing-reference") continue;
+      this.#findings[i] = withNearestName(model, finding);
+      hints++;
+      yield UNITS_PER_HINT;
+    }
+  }
+
   judgement(model: Model): Judgement {
     const findings = this.#findings.sort(compareFindings);
     if (this.#refused) return refusal(findings, this.#omitted);
@@ -163,30 +190,48 @@ function refusal(findings: readonly Finding[], omitted: number): Judgement {
   return { type: "refused", findings, omitted };
 }
 
-function checkChangeSet(mesh: string, { changes }: ChangeSet): Finding[] {
-  const whole = (code: FindingCode, message: string, hint?: string): Finding => {
-    return { severity: "error", code, kind: "Mesh", name: mesh, path: "", message, ...(hint && { hint }) };
-  };
+function checkSize(mesh: string, changes: readonly Change[]): Finding | undefined {
   if (changes.length > MAX_CHANGES) {
-    return [whole("change-set", `${changes.length} changes at once, at most ${MAX_CHANGES} are taken`)];
+    return whole(mesh, "change-set", `${changes.length} changes at once, at most ${MAX_CHANGES} are taken`);
   }
   const bytes = changes.reduce((sum, change) => sum + (change.value?.length ?? 0), 0);
-  if (bytes > MAX_CHANGE_BYTES) {
-    return [whole("change-set", `${bytes} bytes at once, at most ${MAX_CHANGE_BYTES} are taken`)];
-  }
+  if (bytes <= MAX_CHANGE_BYTES) return undefined;
+  return whole(mesh, "change-set", `${bytes} bytes at once, at most ${MAX_CHANGE_BYTES} are taken`);
+}
+
+interface ObjectChange {
+  readonly id: ObjectId;
+  readonly value: Uint8Array | undefined;
+}
+
+interface CheckedKeys {
+  readonly changes: readonly ObjectChange[];
+  readonly findings: readonly Finding[];
+}
+
+function* checkKeys(mesh: string, changes: readonly Change[]): Generator<number, CheckedKeys> {
+  const objects: ObjectChange[] = [];
   const findings: Finding[] = [];
   const seen = new Set<string>();
-  for (const { key } of changes) {
-    if (seen.has(key)) findings.push(whole("change-set", `the key ${key} is changed twice`));
+  for (const { key, value } of changes) {
+    if (seen.has(key)) findings.push(whole(mesh, "change-set", `the key ${quote(key)} is changed twice`));
     seen.add(key);
+    if (seen.size % KEYS_PER_UNIT === 0) yield 1;
     const parsed = parseKey(key);
-    if (parsed.type === "bad")
-      findings.push(whole("bad-key", `the key ${key} is none of ours: ${parsed.reason}`));
-    else if (parsed.type === "foreign" || parsed.mesh !== mesh) {
-      findings.push(whole("bad-key", `the key ${key} does not belong to the mesh ${mesh}`));
+    if (parsed.type === "bad") {
+      findings.push(whole(mesh, "bad-key", `the key ${quote(key)} is none of ours: ${parsed.reason}`));
+    } else if (parsed.type === "foreign" || parsed.mesh !== mesh) {
+      findings.push(whole(mesh, "bad-key", `the key ${quote(key)} does not belong to the mesh ${mesh}`));
+    } else if (parsed.type === "object") {
+      objects.push({ id: { kind: parsed.kind, name: parsed.name }, value });
     }
   }
-  return findings;
+  return { changes: objects, findings };
+}
+
+/** A finding about the change set, said of the mesh. */
+function whole(mesh: string, code: FindingCode, message: string): Finding {
+  return { severity: "error", code, kind: "Mesh", name: mesh, path: "", message };
 }
 
 /** Missing because this change takes it away: said as what the author did, not as what the referrer lacks. */
@@ -209,31 +254,11 @@ function blameDeletion(before: Model, after: Model, finding: Finding): Finding {
   };
 }
 
-function confirmation(before: Model, after: Model, { confirmed, changes }: ChangeSet): Finding[] {
+function confirmation(before: Model, after: Model, changed: readonly ObjectId[]): Finding[] {
   const routes = before.count("Route");
-  if (confirmed === true || routes < MIN_ROUTES_TO_CONFIRM) return [];
-  let gone = 0;
-  for (const { key, value } of changes) {
-    const id = parseKey(key);
-    if (
-      value === undefined &&
-      id.type === "object" &&
-      id.kind === "Route" &&
-      before.has(id) &&
-      !after.has(id)
-    )
-      gone++;
-  }
+  if (routes < MIN_ROUTES_TO_CONFIRM) return [];
+  const gone = changed.filter((id) => id.kind === "Route" && before.has(id) && !after.has(id)).length;
   if (gone * 2 <= routes) return [];
-  return [
-    {
-      severity: "error",
-      code: "needs-confirmation",
-      kind: "Mesh",
-      name: before.mesh,
-      path: "",
-      message: `${gone} of ${routes} routes would be deleted`,
-      hint: "confirm the change set if that is meant",
-    },
-  ];
+  const finding = whole(before.mesh, "needs-confirmation", `${gone} of ${routes} routes would be deleted`);
+  return [{ ...finding, hint: "confirm the change set if that is meant" }];
 }

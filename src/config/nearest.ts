@@ -11,6 +11,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   let best = Math.floor(word.length / 3) + 1;
   let found: string | undefined;
   for (const candidate of known) {
+    if (Math.abs(candidate.length - word.length) >= best) continue;
     const distance = editDistance(asked, candidate.toLowerCase());
     if (distance < best) {
       best = distance;

@@ -29,7 +29,7 @@ import {
 import { runRouteTest } from "./route-test.ts";
 
 /** Names that are looked through for the nearest one. */
-const MAX_NAMES = 1000;
+const MAX_NAMES = 500;
 
 /** All findings of an object; none when it is not there. At most MAX_FINDINGS_PER_OBJECT. */
 export function findingsOf(model: Model, id: ObjectId): readonly Finding[] {
@@ -66,21 +66,23 @@ function referenceFindings(model: Model, object: ConfigObject): Finding[] {
     const message = broken
       ? `the ${kind} "${name}" cannot be used as it is stored`
       : `there is no ${kind} "${name}"`;
-    const near = broken ? undefined : nearestName(model, kind, name);
-    const hint = near === undefined ? {} : { hint: `did you mean ${near}?` };
     const code = broken ? "broken-reference" : "missing-reference";
-    findings.push({ ...at(object, code, path, message), other: `${kind}/${name}`, ...hint });
+    findings.push({ ...at(object, code, path, message), other: `${kind}/${name}` });
   }
   return findings;
 }
 
-function nearestName(model: Model, kind: ObjectId["kind"], name: string): string | undefined {
+/** A missing reference with the name that may have been meant. */
+export function withNearestName(model: Model, finding: Finding): Finding {
+  const [kind, name = ""] = finding.other?.split("/") ?? [];
+  if (!isKind(kind)) return finding;
   const names: string[] = [];
   for (const known of model.objects(kind).keys()) {
     if (names.length >= MAX_NAMES) break;
     names.push(known);
   }
-  return nearest(name, names);
+  const near = nearest(name, names);
+  return near === undefined ? finding : { ...finding, hint: `did you mean ${near}?` };
 }
 
 function limitFindings(model: Model, mesh: ConfigObject<"Mesh">): Finding[] {

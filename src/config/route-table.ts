@@ -6,7 +6,7 @@
  * Hosts are looked up by name, then by each suffix, then the table of every host; below a host, paths lie in a
  * tree by segments. Regexes are a list per host: each is tried, so their number is limited.
  */
-import { compareEntries, type Entry, type HostMatch, type PathMatch } from "./compiled-route.ts";
+import { compareEntries, type Entry, type HostMatch, isBelow, type PathMatch } from "./compiled-route.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /** Most regex routes of one host, and most routes of one host and path: each may be tried for a request. */
@@ -96,12 +96,16 @@ export function* entriesAbove(table: RouteTable, entry: Entry): IterableIterator
 }
 
 /**
- * Every entry whose host and path may lie below those of `entry`, its own slot included. In no order that
- * matters.
+ * Every entry whose host and path may lie below those of `entry`, its own slot included, in no order that
+ * matters. Undefined marks a host that was passed by, so that whoever works in slices can count it.
  */
-export function* entriesBelow(table: RouteTable, entry: Entry): IterableIterator<Entry> {
+export function* entriesBelow(table: RouteTable, entry: Entry): IterableIterator<Entry | undefined> {
   const { path } = entry.route;
   for (const hosts of tablesBelow(table, entry.host)) {
+    if (hosts === undefined) {
+      yield undefined;
+      continue;
+    }
     if (path.type === "regex" || path.path === "") yield* hosts.regexes;
     if (path.type === "regex") yield* entriesUnder(hosts.root);
     else {
@@ -137,13 +141,13 @@ function* tablesAbove(table: RouteTable, host: HostMatch): IterableIterator<Host
   yield table.any;
 }
 
-function* tablesBelow(table: RouteTable, host: HostMatch): IterableIterator<HostTable> {
+function* tablesBelow(table: RouteTable, host: HostMatch): IterableIterator<HostTable | undefined> {
   const own = ownTable(table, host);
   if (own !== undefined) yield own;
   if (host.type === "exact") return;
   for (const hosts of [table.exact, table.below]) {
     for (const [name, found] of hosts.entries()) {
-      if (host.type === "any" || name.endsWith(`.${host.suffix}`)) yield found;
+      yield host.type === "any" || isBelow(name, host.suffix) ? found : undefined;
     }
   }
 }

@@ -390,7 +390,7 @@ describe("against asking everything", () => {
           );
         },
       ),
-      { numRuns: 2500 },
+      { numRuns: 800 },
     );
   });
 
