@@ -8,8 +8,7 @@
 import { affectedBy, IdSet } from "./affected.ts";
 import { quote } from "./check-value.ts";
 import { addedFindings, compareFindings, type Finding, type FindingCode, MAX_FINDINGS } from "./finding.ts";
-import { idText, type ObjectId, parseKey } from "./keys.ts";
-import { isKind } from "./kinds.ts";
+import { type ObjectId, parseKey } from "./keys.ts";
 import type { Model } from "./model.ts";
 import { findingsOf, withNearestName } from "./object-findings.ts";
 import { parseObject } from "./objects.ts";
@@ -126,7 +125,7 @@ function* judging(before: Model, changeSet: ChangeSet): Generator<number, Judgem
     const now = findingsOf(after, id);
     if (now.length > 0) {
       const added = addedFindings(findingsOf(before, id), now);
-      found.add(added.map((finding) => (own.has(id) ? finding : blameDeletion(before, after, finding))));
+      found.add(added.map((finding) => (own.has(id) ? finding : blameDeletion(finding))));
     }
     yield 1;
   }
@@ -234,13 +233,13 @@ function whole(mesh: string, code: FindingCode, message: string): Finding {
   return { severity: "error", code, kind: "Mesh", name: mesh, path: "", message };
 }
 
-/** Missing because this change takes it away: said as what the author did, not as what the referrer lacks. */
-function blameDeletion(before: Model, after: Model, finding: Finding): Finding {
+/**
+ * A reference of an object that was not written leads nowhere since this change: so the change deletes what it names,
+ * and that is said as what the author did, not as what the referrer lacks.
+ */
+function blameDeletion(finding: Finding): Finding {
   if (finding.code !== "missing-reference" || finding.other === undefined) return finding;
-  const [kind, name = ""] = finding.other.split("/");
-  if (!isKind(kind)) return finding;
-  const id = { kind, name };
-  if (!before.has(id) || after.has(id)) return finding;
+  const [kind = "", name = ""] = finding.other.split("/");
   const referrer = `${finding.kind}/${finding.name}`;
   return {
     severity: "error",
@@ -248,7 +247,7 @@ function blameDeletion(before: Model, after: Model, finding: Finding): Finding {
     kind,
     name,
     path: "",
-    message: `${idText(id)} is deleted, but ${referrer} names it at ${finding.path}`,
+    message: `${finding.other} is deleted, but ${referrer} names it at ${finding.path}`,
     hint: `change or delete ${referrer} in the same change set`,
     other: referrer,
   };

@@ -3,6 +3,7 @@
  * So a model of 10,000 routes is changed in the time of one route, and whoever holds the model before keeps it
  * whole.
  */
+import { assert } from "../base/index.ts";
 
 interface Node<K, V> {
   readonly key: K;
@@ -97,6 +98,16 @@ export class SortedMap<K extends string | number, V> {
     }
   }
 
+  /** @throws AssertionError when order, balance, heights or sizes are not as they should be. */
+  checkInvariants(): void {
+    check(this.#root);
+    let last: K | undefined;
+    for (const key of this.keys()) {
+      assert(last === undefined || last < key, "keys out of order", { last, key });
+      last = key;
+    }
+  }
+
   *values(): IterableIterator<V> {
     for (const [, value] of this.entries()) yield value;
   }
@@ -104,6 +115,17 @@ export class SortedMap<K extends string | number, V> {
   *keys(): IterableIterator<K> {
     for (const [key] of this.entries()) yield key;
   }
+}
+
+function check<K, V>(tree: Tree<K, V>): void {
+  if (tree === undefined) return;
+  const { left, right } = tree;
+  check(left);
+  check(right);
+  const [a, b] = [height(left), height(right)];
+  assert(Math.abs(a - b) <= 1, "unbalanced", { left: a, right: b });
+  assert(tree.height === Math.max(a, b) + 1, "wrong height", { height: tree.height, left: a, right: b });
+  assert(tree.size === (left?.size ?? 0) + (right?.size ?? 0) + 1, "wrong size", { size: tree.size });
 }
 
 function height<K, V>(tree: Tree<K, V>): number {

@@ -263,6 +263,12 @@ describe("route tests", () => {
     ]);
   });
 
+  test("are run when a policy changes", () => {
+    const tested = changed(model, routeTest({ policy: { verdict: "pass" } }));
+    const all = put("Policy", "all", { target: { mesh: {} }, action: { deny: {} } });
+    expect(verdictOf(tested, all)).toEqual(["route-test-failed RouteTest/t /spec/expect/policy/verdict"]);
+  });
+
   test("that failed before refuse nothing", () => {
     const failing = changed(model, routeTest({ route: "other" }));
     expect(verdictOf(failing, route("b", { hosts: ["b"] }))).toEqual([]);

@@ -18,6 +18,7 @@ test("behaves as a Map, in order, and every version stays as it was", () => {
         versions.push([map, [...model].sort(([a], [b]) => a - b)]);
       }
       for (const [version, entries] of versions) {
+        version.checkInvariants();
         expect([...version.entries()]).toEqual(entries);
         expect([...version.entries(from)]).toEqual(entries.filter(([key]) => key >= from));
         expect(version.size).toBe(entries.length);
@@ -40,7 +41,7 @@ test("stays balanced when keys come in order", () => {
   let map = SortedMap.empty<number, number>();
   for (let i = 0; i < 20_000; i++) map = map.set(i, i);
   for (let i = 0; i < 20_000; i += 2) map = map.delete(i);
-  // A list in disguise would overflow the stack or take minutes here.
+  map.checkInvariants();
   expect(map.size).toBe(10_000);
   expect(map.get(19_999)).toBe(19_999);
   expect(map.get(19_998)).toBeUndefined();
