@@ -6,6 +6,7 @@
  * Two models are compared by their findings: a change is refused for those that it adds, never for those that
  * it met.
  */
+import { bytesOf } from "../base/index.ts";
 
 /** Every code, with what it means in a few words. Tools may depend on the code, never on the message. */
 export const FINDING_CODES = {
@@ -74,6 +75,37 @@ export function findingText(finding: Finding): string {
   const at = finding.path === "" ? "" : ` at ${finding.path}`;
   const hint = finding.hint === undefined ? "" : ` (${finding.hint})`;
   return `${finding.kind}/${finding.name}${at}: ${finding.message}${hint}`;
+}
+
+/** Findings in a refusal that travels in a trailer, and its largest size in UTF-8 bytes. */
+const MAX_IN_REFUSAL = 5;
+const MAX_REFUSAL_BYTES = 2048;
+const MAX_FINDING_BYTES = 380;
+
+/**
+ * A refusal in a few lines: the first findings, and how many more there are. `omitted` are those not even in the list.
+ */
+export function refusalText(findings: readonly Finding[], omitted: number): string {
+  const lines = findings
+    .slice(0, MAX_IN_REFUSAL)
+    .map((finding) => cutBytes(findingText(finding), MAX_FINDING_BYTES));
+  const more = findings.length + omitted - lines.length;
+  if (more > 0) lines.push(`and ${more} more; a dry run lists them all`);
+  return cutBytes(lines.join("\n"), MAX_REFUSAL_BYTES);
+}
+
+/** At most `most` bytes of UTF-8, whole characters only. */
+function cutBytes(words: string, most: number): string {
+  if (bytesOf(words).length <= most) return words;
+  const room = most - bytesOf("…").length;
+  let used = 0;
+  let kept = "";
+  for (const character of words) {
+    used += bytesOf(character).length;
+    if (used > room) break;
+    kept += character;
+  }
+  return `${kept}…`;
 }
 
 /** The findings of `after` that are not in `before`, or that have grown. Messages and hints do not count. */

@@ -21,6 +21,7 @@ export {
   type FindingCode,
   findingText,
   MAX_FINDINGS,
+  refusalText,
 } from "./finding.ts";
 export {
   type Change,

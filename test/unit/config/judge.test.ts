@@ -13,6 +13,7 @@ import {
   judge,
   MAX_CHANGES,
   MAX_FINDINGS,
+  refusalText,
   validate,
 } from "../../../src/config/index.ts";
 import {
@@ -317,6 +318,23 @@ describe("change sets", () => {
     expect(briefly(model, { changes: drop(3) })).toEqual([]);
     expect(briefly(model, { changes: drop(4) })).toEqual([`needs-confirmation Mesh/${MESH}`]);
     expect(briefly(model, { changes: drop(4), confirmed: true })).toEqual([]);
+  });
+
+  test("are refused in a text that fits into a trailer", () => {
+    const long = "ä".repeat(300);
+    const spec = {
+      backends: [{ upstream: "shop" }],
+      [long]: 1,
+      priority: long,
+      listeners: [long],
+      timeouts: long,
+    };
+    const broken = judge(sample(), { changes: ["r", "s"].map((name) => put("Route", name, spec)) });
+    const text = refusalText(broken.findings, broken.omitted);
+    expect(new TextEncoder().encode(text).length).toBeLessThanOrEqual(2048);
+    expect(text.split("\n")).toHaveLength(6);
+    expect(text.split("\n").at(0)).toMatch(/^Route\/r at \/spec\//);
+    expect(text.split("\n").at(-1)).toBe("and 3 more; a dry run lists them all");
   });
 
   test("have bounded findings, and the rest is counted", () => {

@@ -1,5 +1,6 @@
 // Goal: an object is taken with its defaults, or refused with findings that point at the mistake and say what to do.
 // Method: tables of documents with one mistake each; every kind's description is held against its own products.
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bytesOf } from "../../../src/base/index.ts";
 import {
@@ -272,6 +273,66 @@ test("a field named __proto__ is a field like others", () => {
   expect(read.object.spec.priority).toBe(0);
   expect(Object.keys(read.object.spec.match.query)).toEqual(["__proto__"]);
 });
+
+describe("whatever is written", () => {
+  const samples: Json[] = [
+    routeWith({
+      match: { hosts: ["a"], path: { regex: "/a" }, headers: { h: { exact: "1" } } },
+      filters: [{ redirect: {} }],
+    }),
+    upstreamWith({ health: { passive: {} }, tls: {}, pool: {} }),
+    policyWith({ action: { rateLimit: { requests: 1, key: { header: "a" } } } }),
+    testWith({ headers: { a: "b" } }, { policy: { verdict: "pass" } }),
+    written("Listener", "l", { port: 1, tls: { certificates: [] }, selector: { a: "b" } }),
+    written("Mesh", "m", { defaults: { timeouts: { idleMs: 1 }, retry: { attempts: 1 } } }),
+  ];
+  const junk = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.constantFrom<Json>("\ud800", 2 ** 60, -0, { __proto__: null }, [[]], "*", "/%", "(".repeat(200)),
+  );
+
+  test("is an object, or refused with an error; nothing throws", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...samples),
+        fc.array(fc.nat(40), { maxLength: 6 }),
+        junk,
+        (json, way, value) => {
+          const damaged = JSON.stringify(replaced(json, way, value as Json));
+          const bytes = bytesOf(damaged);
+          for (const unknownFields of ["error", "warning"] as const) {
+            const read = readDocument(JSON.parse(damaged), { unknownFields });
+            const findings = read.type === "object" ? read.object.findings : read.findings;
+            expect(findings.some(({ severity }) => severity === "error")).toBe(read.type === "refused");
+            if (read.type === "refused") continue;
+            // What is taken from a document is taken from the store, with the same meaning.
+            const { kind, name, content } = read.object;
+            const stored = [
+              parseObject({ kind, name }, bytes, { unknownFields }),
+              parseObject({ kind, name }, bytesOf(read.text), { unknownFields }),
+            ];
+            for (const parsed of stored)
+              expect(parsed).toMatchObject({ type: "object", object: { content } });
+          }
+        },
+      ),
+      { numRuns: 1500 },
+    );
+  });
+});
+
+/** The value with one place in it replaced: each step of the way picks a member; where there is none, it ends. */
+function replaced(json: Json, way: readonly number[], value: Json): Json {
+  const [step, ...rest] = way;
+  if (step === undefined || typeof json !== "object" || json === null) return value;
+  if (Array.isArray(json)) {
+    const at = step % (json.length + 1);
+    return [...json.slice(0, at), replaced(json[at] ?? null, rest, value), ...json.slice(at + 1)];
+  }
+  const names = [...Object.keys(json), "extra"];
+  const name = names[step % names.length] ?? "extra";
+  return { ...json, [name]: replaced((json as Record<string, Json>)[name] ?? null, rest, value) };
+}
 
 describe("stored values", () => {
   const id = { kind: "Route", name: "r" } as const;
