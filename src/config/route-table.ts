@@ -7,6 +7,7 @@
  * tree by segments. Regexes are a list per host: each is tried, so their number is limited.
  */
 import { compareEntries, type Entry, type HostMatch, isBelow, type PathMatch } from "./compiled-route.ts";
+import { HashMap } from "./hash-map.ts";
 import { SortedMap } from "./sorted-map.ts";
 
 /** Most regex routes of one host, and most routes of one host and path: each may be tried for a request. */
@@ -21,7 +22,7 @@ interface PathNode {
   /** Entries whose prefix ends here. */
   readonly prefix: Entries;
   /** By next segment. */
-  readonly children: SortedMap<string, PathNode>;
+  readonly children: HashMap<PathNode>;
 }
 
 interface HostTable {
@@ -30,21 +31,21 @@ interface HostTable {
 }
 
 export interface RouteTable {
-  readonly exact: SortedMap<string, HostTable>;
+  readonly exact: HashMap<HostTable>;
   /** By suffix without "*.". */
-  readonly below: SortedMap<string, HostTable>;
+  readonly below: HashMap<HostTable>;
   readonly any: HostTable;
   /** How many entries have a priority. */
   readonly priorities: SortedMap<number, number>;
 }
 
 const NONE: Entries = [];
-const EMPTY_NODE: PathNode = { exact: NONE, prefix: NONE, children: SortedMap.empty() };
+const EMPTY_NODE: PathNode = { exact: NONE, prefix: NONE, children: HashMap.empty() };
 const EMPTY_HOST: HostTable = { regexes: NONE, root: EMPTY_NODE };
 
 export const EMPTY_TABLE: RouteTable = {
-  exact: SortedMap.empty(),
-  below: SortedMap.empty(),
+  exact: HashMap.empty(),
+  below: HashMap.empty(),
   any: EMPTY_HOST,
   priorities: SortedMap.empty(),
 };
