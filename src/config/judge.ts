@@ -68,7 +68,7 @@ export class Judging {
    * piece takes at most MAX_OBJECT_BYTES / 512 units: one object of the largest size.
    */
   step(budget: number): Judgement | undefined {
-    let left = budget;
+    let left = Math.max(budget, 1);
     while (this.#result === undefined && left > 0) {
       const next = this.#work.next();
       if (next.done === true) this.#result = next.value;

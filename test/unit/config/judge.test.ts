@@ -320,6 +320,13 @@ describe("change sets", () => {
     expect(briefly(model, { changes: drop(4), confirmed: true })).toEqual([]);
   });
 
+  test("are judged even by steps without a budget, and the judgement stays", () => {
+    const judging = new Judging(sample(), { changes: [route("r", {})] });
+    const judgement = inSteps(judging, 0);
+    expect(judgement.type).toBe("accepted");
+    expect(judging.step(1)).toBe(judgement);
+  });
+
   test("are refused in a text that fits into a trailer", () => {
     const long = "ä".repeat(300);
     const spec = {
@@ -474,10 +481,11 @@ function bigRoute(i: number, more: Record<string, Json> = {}): Change {
 }
 
 function inSteps(judging: Judging, budget: number): ReturnType<typeof judge> {
-  for (;;) {
+  for (let steps = 0; steps < 1_000_000; steps++) {
     const judgement = judging.step(budget);
     if (judgement !== undefined) return judgement;
   }
+  throw new Error("the judgement does not come to an end");
 }
 
 function policyFor(target: Json, action: Json = { deny: {} }): Change {
