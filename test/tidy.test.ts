@@ -38,7 +38,20 @@ const IO_FILES = new Set([
 ]);
 /** Ports to disks: interfaces whose methods give promises. */
 const ASYNC_PORTS = new Set(["log-files", "backend", "clock", "peers"].map((name) => `src/env/${name}.ts`));
-const SYNCHRONOUS = ["base", "env", "pb", "raft", "mvcc", "watch", "lease", "apply", "member", "wal", "peer"];
+const SYNCHRONOUS = [
+  "base",
+  "env",
+  "pb",
+  "raft",
+  "mvcc",
+  "watch",
+  "lease",
+  "apply",
+  "member",
+  "wal",
+  "peer",
+  "config",
+];
 const BANNED_WORDS = [
   ...["Date", "performance", "setTimeout", "setInterval", "setImmediate", "queueMicrotask"],
   ...["Math\\.random", "crypto", "process", "async", "await", "Promise"],

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
 import { printApplyRows } from "./apply-rows.ts";
 import { measureBackend } from "./backend.ts";
+import { printConfigRows } from "./config-rows.ts";
 import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
 import { printWatchRows } from "./watch-rows.ts";
@@ -41,6 +42,7 @@ function row(name: string, entries: number, run: (entries: number) => number[]):
 printStoreRows();
 printApplyRows();
 printWatchRows();
+printConfigRows();
 await backendRow(1_000_000);
 
 /** Once only: it writes some hundred megabytes. */
