@@ -6,9 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
+import { putEntries } from "./apply.ts";
 import { printApplyRows } from "./apply-rows.ts";
 import { measureBackend } from "./backend.ts";
 import { printConfigRows } from "./config-rows.ts";
+import { applyToDisk, restart } from "./level-state.ts";
 import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
 import { printWatchRows } from "./watch-rows.ts";
@@ -44,6 +46,7 @@ printApplyRows();
 printWatchRows();
 printConfigRows();
 await backendRow(1_000_000);
+await levelRows(300_000);
 
 /** Once only: it writes some hundred megabytes. */
 async function backendRow(puts: number): Promise<void> {
@@ -53,6 +56,26 @@ async function backendRow(puts: number): Promise<void> {
     console.log(`backend, ${puts.toLocaleString("en")} puts of 256 B, two records each`);
     for (const [name, value] of Object.entries(figures))
       console.log(`  ${name.padEnd(20)} ${value.toFixed(1)}`);
+  } finally {
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** The real path to the disk, and back through the loader. */
+async function levelRows(entries: number): Promise<void> {
+  const path = mkdtempSync(join(tmpdir(), "waymark-bench-"));
+  try {
+    const options = { entries, valueBytes: 256, keyBytes: 32, keys: entries, compactEvery: entries + 1 };
+    const applied = await applyToDisk(new LevelDirectory(path), putEntries(options));
+    const { backend, cost } = await restart(new LevelDirectory(path));
+    await backend.close();
+    console.log(`state on disk, ${entries.toLocaleString("en")} puts of 256 B, entries to LevelDB and back`);
+    console.log(`  puts per second      ${Math.round(entries / applied.seconds).toLocaleString("en")}`);
+    console.log(`  processor us per put ${((applied.cpuSeconds / entries) * 1e6).toFixed(1)}`);
+    console.log(`  longest block, ms    ${applied.blockMs.toFixed(1)}`);
+    console.log(
+      `  restart, s           ${cost.seconds.toFixed(1)} (longest block ${cost.blockMs.toFixed(0)} ms)`,
+    );
   } finally {
     rmSync(path, { recursive: true, force: true });
   }

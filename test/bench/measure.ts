@@ -1,0 +1,57 @@
+/** How the benchmarks measure: wall and processor time, and how long one slice of work holds the event loop. */
+
+/** What some work took. */
+export interface Cost {
+  readonly seconds: number;
+  /** Processor time of the whole process, all threads: less disturbed by what else runs on the machine. */
+  readonly cpuSeconds: number;
+  /** Longest time for which the event loop had no turn; 0 for work that gives it none. */
+  readonly blockMs: number;
+}
+
+/**
+ * Watches for how long the event loop has no turn, by turns of its own: `monitorEventLoopDelay` rests on a timer and
+ * sees nothing below a millisecond. Keeps the loop busy, so it is for measuring only.
+ */
+export class LoopWatch {
+  #longestMs = 0;
+  #last = 0;
+  #isOn = true;
+
+  constructor() {
+    this.#last = performance.now();
+    this.#turn();
+  }
+
+  /** Stops watching. Milliseconds of the longest time between two turns. */
+  stop(): number {
+    this.#isOn = false;
+    this.#note();
+    return this.#longestMs;
+  }
+
+  #turn(): void {
+    setImmediate(() => {
+      if (!this.#isOn) return;
+      this.#note();
+      this.#turn();
+    });
+  }
+
+  #note(): void {
+    const now = performance.now();
+    this.#longestMs = Math.max(this.#longestMs, now - this.#last);
+    this.#last = now;
+  }
+}
+
+/** Runs it and says what it took. */
+export async function timedAsync(run: () => Promise<void>): Promise<Cost> {
+  const watch = new LoopWatch();
+  const cpu = process.cpuUsage();
+  const begin = performance.now();
+  await run();
+  const seconds = (performance.now() - begin) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds, cpuSeconds: (user + system) / 1e6, blockMs: watch.stop() };
+}
