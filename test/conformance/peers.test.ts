@@ -2,6 +2,7 @@
 // over sockets every connection passes a relay that the test can cut and hold.
 import type { MemberId } from "../../src/base/index.ts";
 import { MemoryNetwork } from "../../src/peer/memory.ts";
+import { makeCertificate } from "../support/certificates.ts";
 import { until } from "../support/peer-side.ts";
 import { TcpWorld } from "../support/tcp-world.ts";
 import { peerConformance } from "./peers.ts";
@@ -34,3 +35,9 @@ peerConformance("memory", async () => {
 });
 
 peerConformance("tcp", async () => new TcpWorld());
+
+const certificate = makeCertificate();
+if (certificate !== undefined) {
+  const tls = { ...certificate, clientCertAuth: true };
+  peerConformance("tls", async () => new TcpWorld({ tls }));
+}
