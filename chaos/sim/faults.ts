@@ -393,6 +393,8 @@ function mayLose(world: World, slot: number): boolean {
     if (hash !== undefined && hash !== conf.hash) return false;
     hash = conf.hash;
     if (conf.outgoing !== 0 || !isMajority(conf.voters & ~lost, conf.voters)) return false;
+    const { status } = machine;
+    if (status === undefined || !world.operator.survivesLoss(status.conf, slot)) return false;
   }
   return hash !== undefined;
 }

@@ -67,6 +67,10 @@ export class Operator {
   #cancelled = false;
   #lastRequest = OPERATOR_REQUESTS;
   #waiting: { readonly id: number; readonly proceed: () => void } | undefined;
+  /** The last change that was asked for, until it is seen in force: it may come into force at any time. */
+  #asked: Change | undefined;
+  /** A member that is taken for lost while a change is judged; -1: none. */
+  #supposed = -1;
 
   constructor(host: OperatorHost) {
     this.#host = host;
@@ -74,6 +78,17 @@ export class Operator {
 
   get busy(): boolean {
     return this.#busy || this.#jobs.length > 0;
+  }
+
+  /**
+   * Whether most voters would still have their data if this member lost its own, also with the change in force that was
+   * asked for last: an operator cannot know of a loss that comes right behind his request.
+   */
+  survivesLoss(conf: ConfState, slot: number): boolean {
+    this.#supposed = slot;
+    const survives = this.#asked === undefined || this.#asked.isDone(conf) || this.#asked.isSafe(conf);
+    this.#supposed = -1;
+    return survives;
   }
 
   /** Takes a job; false when too many wait. Replacements always find room. */
@@ -255,6 +270,7 @@ export class Operator {
       return;
     }
     const id = ++this.#lastRequest;
+    this.#asked = change;
     this.#waiting = { id, proceed: again };
     const submitted = queue.now + 200;
     this.#host.submit(leader.slot, id, { type: "changeMembers", change: change.change }, submitted);
@@ -274,7 +290,10 @@ export class Operator {
   #keepsMajority(conf: ConfState, more: MemberId | undefined, less: MemberId | undefined): boolean {
     const voters = conf.voters.filter((id) => id !== less && id !== more);
     if (more !== undefined) voters.push(more);
-    const intact = voters.filter((id) => !this.#host.isLost(this.#host.slotOf(id)));
+    const intact = voters.filter((id) => {
+      const slot = this.#host.slotOf(id);
+      return slot !== this.#supposed && !this.#host.isLost(slot);
+    });
     return intact.length * 2 > voters.length;
   }
 }
