@@ -99,8 +99,8 @@ export const PEER_MUTANTS: readonly Mutant[] = [
     "A member that lost its data comes back under its old identity (etcd #10166).",
     [
       "handshake.ts",
-      "if (record.pinnedInstance === 0n || record.pinnedInstance === hello.instance) return undefined;",
-      "if (record.pinnedInstance >= 0n) return undefined;",
+      "if (standing.pinnedInstance === 0n || standing.pinnedInstance === hello.instance) return undefined;",
+      "if (standing.pinnedInstance >= 0n) return undefined;",
     ],
   ),
 ];
