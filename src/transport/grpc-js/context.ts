@@ -8,10 +8,13 @@ interface AnyCall {
   on(event: "cancelled", listener: () => void): unknown;
 }
 
+/** Made once: an abort without a reason makes an exception with a stack, and grpc-js ends every call with one. */
+const OVER = new Error("the call is over");
+
 /** grpc-js keeps the deadlines of calls: one that passes cancels the call. */
 export function contextOf(call: AnyCall): CallContext {
   const abort = new AbortController();
-  call.on("cancelled", () => abort.abort());
+  call.on("cancelled", () => abort.abort(OVER));
   return {
     signal: abort.signal,
     metadata(name) {

@@ -24,9 +24,18 @@ export function registerCalls(registry: Registry, methods: MethodTable): CallCou
     const type = method.type === "unary" ? "unary" : method.bidi ? "bidi_stream" : "server_stream";
     labelsOf.set(path, { grpc_service: service, grpc_method: name, grpc_type: type });
   }
+  // The same object for the same outcome: the registry writes the text of an object's labels once.
+  const outcomes = new Map<string, Labels>();
+  const outcomeOf = (path: string, code: number): Labels => {
+    const key = `${code} ${path}`;
+    const known = outcomes.get(key);
+    if (known !== undefined) return known;
+    const labels = { ...labelsOf.get(path), grpc_code: CODES[code] ?? `Code(${code})` };
+    if (labelsOf.has(path)) outcomes.set(key, labels);
+    return labels;
+  };
   return {
     started: (path) => started.add(labelsOf.get(path)),
-    handled: (path, code) =>
-      handled.add({ ...labelsOf.get(path), grpc_code: CODES[code] ?? `Code(${code})` }),
+    handled: (path, code) => handled.add(outcomeOf(path, code)),
   };
 }

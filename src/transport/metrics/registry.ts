@@ -121,9 +121,16 @@ function mustHaveRoom(name: string, size: number): void {
   assert(size < MAX_SERIES, "too many series of a metric", { name, size });
 }
 
+/** Labels are never changed, and hot counters come with the same objects again and again. */
+const texts = new WeakMap<Labels, string>();
+
 function labelText(labels: Labels): string {
+  const known = texts.get(labels);
+  if (known !== undefined) return known;
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+  const text = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+  texts.set(labels, text);
+  return text;
 }
 
 function escaped(value: string): string {
