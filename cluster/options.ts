@@ -1,5 +1,5 @@
 /** What `npm start --` takes, and the one thing that is remembered of it: which ports the data belongs to. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DEFAULT_PORT_BASE, MAX_PORT_BASE } from "./layout.ts";
 
@@ -17,7 +17,7 @@ export type ParsedOptions =
 
 export const HELP = `usage: npm start -- [--port-base N] [--data-dir DIR]
 
-  --port-base N   clients at N, N+20000 and N+30000, peers at the next port each; 1 to ${MAX_PORT_BASE} (${DEFAULT_PORT_BASE})
+  --port-base N   clients at N, N+20000, N+30000, peers one above each; 1 to ${MAX_PORT_BASE} (${DEFAULT_PORT_BASE})
   --data-dir DIR  directory of data and logs (data)
 `;
 
@@ -60,25 +60,17 @@ function splitFlag(arg: string): readonly [string, string | undefined] {
  */
 export function claimDataDir({ portBase, dataDir }: StartOptions): string | undefined {
   const file = join(dataDir, "port-base");
+  let before: string;
   try {
     mkdirSync(dataDir, { recursive: true });
-    writeFileSync(file, `${portBase}\n`, { flag: "wx" });
-    return undefined;
+    if (!existsSync(file)) writeFileSync(file, `${portBase}\n`);
+    before = readFileSync(file, "utf8").trim();
   } catch (error) {
-    if (!isExisting(error)) return `${dataDir} cannot be used: ${messageOf(error)}`;
+    return `${dataDir} cannot be used: ${error instanceof Error ? error.message : String(error)}`;
   }
-  const before = readFileSync(file, "utf8").trim();
   if (before === String(portBase)) return undefined;
   return (
     `the data in ${dataDir} belongs to port base ${before}, not ${portBase}: ` +
     `start with --port-base ${before}, or give another --data-dir`
   );
-}
-
-function isExisting(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EEXIST";
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

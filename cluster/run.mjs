@@ -1,6 +1,7 @@
 /**
  * What `npm start` calls: bundles start.ts and runs it in this same process, so that a Ctrl-C and the exit code have no
- * process in between. Bundled and not compiled to dist/: this is no part of the product, and starts on every supported
+ * process in between. (For the same reason the script says `exec`: a shell in between would die of the Ctrl-C, and npm
+ * would give the terminal back while the members still stop.) Bundled and not compiled to dist/: this is no part of the product, and starts on every supported
  * Node, whatever it does with TypeScript. The members run what `npm ci` has built in dist/.
  */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";

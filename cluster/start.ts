@@ -1,8 +1,9 @@
 /**
  * `npm start`: three members of a cluster on this machine, in the foreground, until Ctrl-C.
  *
- * Whatever way this ends, no member stays behind: a signal stops them in order, an exception and the end of this process
- * kill them. Only a `kill -9` of this very process leaves them, and the next start names them as holders of its ports.
+ * Whatever way this ends, no member stays behind: a signal stops them in order, an exception and the end of this
+ * process kill them. Only a `kill -9` of this very process leaves them, and the next start names them as holders of its
+ * ports.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -20,7 +21,7 @@ const EXIT_USAGE = 2;
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** Between two looks at who leads, ms: before all serve, and after. */
-const LOOK_MS = { starting: 50, serving: 250 };
+const LOOK_MS = { starting: 100, serving: 250 };
 /** A second signal within this, ms, is the first one again: a terminal and npm both send it. */
 const SAME_SIGNAL_MS = 1_000;
 /** Lines of a log that are shown when its member is given up. */
