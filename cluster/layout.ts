@@ -74,6 +74,8 @@ export function flagsOf(place: MemberPlace, all: readonly MemberPlace[]): readon
     // Half of what kvd takes by itself: on one machine nothing is far away, and an election is most of a start.
     // The lease, and with it the cluster's ID, comes from these: data that began with others is refused.
     ...["--heartbeat-interval=50", "--election-timeout=500"],
+    // A quarter of kvd's: the first one is filled before a new member serves, for all three on one disk.
+    "--wal-segment-bytes=16777216",
   ];
 }
 
