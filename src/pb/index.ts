@@ -1,3 +1,4 @@
+export { nameProblem, urlsProblem } from "./check.ts";
 export {
   confChangeProblem,
   confStateProblem,
@@ -34,6 +35,7 @@ export {
   encodeWatchEvent,
   keyValueSize,
 } from "./kv-value.ts";
+export { decodeMemberRecord, encodeMemberRecord } from "./member-record.ts";
 export { decodeMessage, encodeMessage } from "./message.ts";
 export { messageProblem } from "./message-check.ts";
 export type { MemberInfo } from "./services.ts";
@@ -44,6 +46,7 @@ export {
   ENVELOPE_VERSION,
   type EntryBody,
   type EntryEnvelope,
+  type MemberRecord,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
   type PeerVerdict,

@@ -35,8 +35,32 @@ export interface EntryEnvelope {
 export type EntryBody =
   /** A request of etcd's API. Its bytes may be views of the entry's data. */
   | { readonly type: "kv"; readonly request: KvRequest }
-  /** A member announces its data directory's instance; the first one pins it (DESIGN §5). */
-  | { readonly type: "publish"; readonly member: MemberId; readonly instance: InstanceId };
+  /**
+   * A member announces its data directory's instance; the first one pins it (DESIGN §5). With that one it may change
+   * its name, which may be empty, and its clients' URLs.
+   */
+  | {
+      readonly type: "publish";
+      readonly member: MemberId;
+      readonly instance: InstanceId;
+      readonly name: string;
+      readonly clientUrls: readonly string[];
+    }
+  /** Where a member listens for its peers from now on; at least one URL. */
+  | { readonly type: "updateMember"; readonly member: MemberId; readonly peerUrls: readonly string[] };
+
+/** What is agreed about a member beside its place in the configuration; a record of the applied state. */
+export interface MemberRecord {
+  /** Of the data directory that it is pinned to; 0: none was announced yet. */
+  readonly instance: InstanceId;
+  /** Then everything else is empty. */
+  readonly removed: boolean;
+  /** Empty: none was published yet, or it has none. */
+  readonly name: string;
+  /** Empty: nobody said it. */
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+}
 
 /**
  * First frame in each direction of every peer connection; no other frame is read before it was accepted.

@@ -1,17 +1,11 @@
 /**
  * What all services share: the member, its neighbours, and how an answer of it is waited for.
  */
-import { ERR, type MemberId } from "../base/index.ts";
-import type { Clock } from "../env/index.ts";
+import { ERR } from "../base/index.ts";
+import type { Clock, Random } from "../env/index.ts";
 import type { Answer, Request } from "../member/types.ts";
-import type { MemberInfo, ResponseHeader } from "../pb/index.ts";
+import type { ResponseHeader } from "../pb/index.ts";
 import type { MemberFacade } from "./facade.ts";
-
-/** Names and addresses of the members; who is a member is the configuration's business. */
-export interface MemberDirectory {
-  /** undefined: nothing is known but the ID. */
-  find(id: MemberId): Pick<MemberInfo, "name" | "peerUrls" | "clientUrls"> | undefined;
-}
 
 /**
  * Asks the leader what only the leader answers. The answer is as a facade gives it; whoever cannot reach the leader
@@ -37,7 +31,8 @@ export const DEFAULT_RPC_OPTIONS: RpcOptions = {
 
 export interface RpcContext {
   readonly facade: MemberFacade;
-  readonly directory: MemberDirectory;
+  /** Identities of members that are added are drawn from it. */
+  readonly random: Random;
   readonly clock: Clock;
   /** undefined: there is no way to the leader yet. */
   readonly forward: Forward | undefined;

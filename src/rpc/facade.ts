@@ -2,8 +2,9 @@
  * What the services see of a member: the driver (`server/`) in production and in the simulator's second tier, an
  * in-memory one in tests. It knows no transport, and the services know no member machine.
  */
+
 import type { ClusterId, MemberId } from "../base/index.ts";
-import type { Answer, MemberStatus, Request } from "../member/types.ts";
+import type { Answer, ListedMember, MemberStatus, Request } from "../member/types.ts";
 import type { WatchCreate, WatchOutput } from "../watch/types.ts";
 
 /** An alarm that is raised, as the replicated state has it. */
@@ -36,6 +37,8 @@ export interface MemberFacade {
   /** @param onReady called, at most once until the stream was drained, when `take` has something */
   openWatch(onReady: () => void): WatchFacade;
   status(): MemberStatus;
+  /** The members of the applied configuration, in order of ID. */
+  members(): readonly ListedMember[];
   store(): StoreFacts;
 }
 

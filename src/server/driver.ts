@@ -6,11 +6,11 @@
  * The rule of the pump: one input at a time, and all effects of it before the next. What comes in while effects are
  * carried out waits in line. Nothing is ever awaited in between, so a completion finds the state that it left.
  */
-import { membersOf } from "../apply/index.ts";
+import type { ListedMember } from "../apply/index.ts";
 import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendMeta, MonoMs, PeerHandler, PeerStanding, SnapshotTaker } from "../env/index.ts";
 import type { Answer, Effects, Member, MemberStatus, ReceivedSnapshot, Request } from "../member/index.ts";
-import type { ConfState, Message, SnapshotMeta } from "../raft/index.ts";
+import type { Message, SnapshotMeta } from "../raft/index.ts";
 import type { MemberFacade, StoreFacts, WatchFacade } from "../rpc/facade.ts";
 import type { Wal } from "../wal/index.ts";
 import { DriverError, type FailedPart, failureOf } from "./errors.ts";
@@ -56,7 +56,7 @@ export class Driver implements MemberFacade, PeerHandler {
   #phase: "starting" | "running" | "over" = "starting";
   #isPumping = false;
   readonly #inLine: ((now: MonoMs) => void)[] = [];
-  #conf: ConfState | undefined;
+  #members: readonly ListedMember[] | undefined;
   #leadership: Pick<MemberStatus, "role" | "term" | "leader"> = {
     role: "follower",
     term: 0,
@@ -139,6 +139,10 @@ export class Driver implements MemberFacade, PeerHandler {
 
   status(): MemberStatus {
     return this.#machine.status();
+  }
+
+  members(): readonly ListedMember[] {
+    return this.#machine.members();
   }
 
   store(): StoreFacts {
@@ -227,11 +231,14 @@ export class Driver implements MemberFacade, PeerHandler {
   /** What follows from a state that has come to rest. */
   #settle(): void {
     if (this.#phase !== "running") return;
-    const { conf, isEnded } = this.#machine;
-    if (conf !== this.#conf) {
-      this.#conf = conf;
-      const others = membersOf(conf).filter((id) => id !== this.member);
-      this.#ports.peers.setPeers(others.map((id) => ({ id, urls: this.#options.addressOf(id) })));
+    const { isEnded } = this.#machine;
+    const members = this.#machine.members();
+    if (members !== this.#members) {
+      this.#members = members;
+      const others = members.filter(({ id }) => id !== this.member);
+      const urlsOf = (id: MemberId, known: readonly string[]): readonly string[] =>
+        known.length > 0 ? known : this.#options.addressOf(id);
+      this.#ports.peers.setPeers(others.map(({ id, peerUrls }) => ({ id, urls: urlsOf(id, peerUrls) })));
     }
     this.#noteLeadership();
     if (isEnded) this.#markEnded();

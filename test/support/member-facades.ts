@@ -5,7 +5,7 @@
 import { AssertionError } from "../../src/base/index.ts";
 import type { Cancel, Clock } from "../../src/env/index.ts";
 import type { Answer, MemberOptions, MemberStatus, Request } from "../../src/member/index.ts";
-import type { MemberDirectory, MemberFacade, StoreFacts, WatchFacade } from "../../src/rpc/index.ts";
+import type { MemberFacade, StoreFacts, WatchFacade } from "../../src/rpc/index.ts";
 import { Cluster } from "./member-harness.ts";
 
 const CLUSTER = 0xc1n;
@@ -51,6 +51,7 @@ export class Facades {
       request: (request) => this.#request(id, request),
       openWatch: (onReady) => this.#openWatch(id, onReady),
       status: () => this.#status(id),
+      members: () => this.cluster.member(id).members(),
       store: () => this.#store(id),
     };
   }
@@ -166,12 +167,3 @@ export class Facades {
     return next;
   }
 }
-
-/** Names and addresses made from the ID. */
-export const DIRECTORY: MemberDirectory = {
-  find: (id) => ({
-    name: `m${id}`,
-    peerUrls: [`http://127.0.0.1:${2380 + Number(id)}`],
-    clientUrls: [`http://127.0.0.1:${2379 + Number(id)}`],
-  }),
-};

@@ -10,6 +10,7 @@ import {
   decodeConfState,
   decodeEnvelope,
   decodeHello,
+  decodeMemberRecord,
   decodeMessage,
   decodeSnapshotFrame,
   decodeSnapshotMeta,
@@ -20,10 +21,12 @@ import {
   encodeConfState,
   encodeEnvelope,
   encodeHello,
+  encodeMemberRecord,
   encodeMessage,
   encodeSnapshotFrame,
   encodeSnapshotMeta,
   encodeVerdict,
+  type MemberRecord,
   type PeerHello,
   type PeerVerdict,
   type SnapshotFrame,
@@ -91,6 +94,14 @@ const text: fc.Arbitrary<string> = fc.oneof(
   ),
 );
 
+/** URLs of a member are any strings here but the empty one. */
+function urls(minLength: number): fc.Arbitrary<string[]> {
+  return fc.array(
+    text.filter((url) => url !== ""),
+    { minLength, maxLength: 4 },
+  );
+}
+
 const pair = fc.tuple(id, id).filter(([from, to]) => from !== to);
 const term = uint(1, LIMITS.maxTerm);
 const index = uint(0, LIMITS.maxIndex);
@@ -130,10 +141,10 @@ const confState: fc.Arbitrary<ConfState> = fc
     };
   });
 
-const step: fc.Arbitrary<ConfChangeStep> = fc.record({
-  type: fc.constantFrom("addVoter", "addLearner", "remove"),
-  id,
-});
+const step: fc.Arbitrary<ConfChangeStep> = fc.oneof(
+  fc.record({ type: fc.constantFrom("addVoter", "addLearner", "remove"), id }),
+  fc.record({ type: fc.constantFrom("addVoter", "addLearner"), id, peerUrls: urls(1) }),
+);
 
 const confChange: fc.Arbitrary<ConfChange> = fc.oneof(
   fc.record({
@@ -226,7 +237,14 @@ export const MESSAGES: Readonly<Record<Message["type"], fc.Arbitrary<Message>>> 
 };
 
 const entryBody: fc.Arbitrary<EntryBody> = fc.oneof(
-  fc.record({ type: fc.constant("publish" as const), member: id, instance: id }),
+  fc.record({
+    type: fc.constant("publish" as const),
+    member: id,
+    instance: id,
+    name: text,
+    clientUrls: urls(0),
+  }),
+  fc.record({ type: fc.constant("updateMember" as const), member: id, peerUrls: urls(1) }),
   fc.record({ type: fc.constant("kv" as const), request: kvRequest }),
 );
 
@@ -241,6 +259,17 @@ const envelope: fc.Arbitrary<EntryEnvelope> = fc.record({
   guardRevision: uint(0, MAX_SAFE),
   body: entryBody,
 });
+
+const memberRecord: fc.Arbitrary<MemberRecord> = fc.oneof(
+  fc.record({
+    instance: fc.oneof(id, fc.constant(0n)),
+    removed: fc.constant(false),
+    name: text,
+    peerUrls: urls(0),
+    clientUrls: urls(0),
+  }),
+  fc.constant({ instance: 0n, removed: true, name: "", peerUrls: [], clientUrls: [] }),
+);
 
 const hello: fc.Arbitrary<PeerHello> = fc.record({
   version: fc.constant(1),
@@ -320,7 +349,11 @@ function confStateProto(conf: ConfState): object {
 }
 
 function confChangeProto({ joint, steps, leaseMs }: ConfChange): object {
-  const list = steps.map((one) => ({ type: STEP_TYPE[one.type], id: f(one.id) }));
+  const list = steps.map((one) => ({
+    type: STEP_TYPE[one.type],
+    id: f(one.id),
+    peer_urls: one.peerUrls ?? [],
+  }));
   return { joint, steps: list, ...(leaseMs === undefined ? {} : { lease_ms: leaseMs }) };
 }
 
@@ -386,10 +419,23 @@ function envelopeProto(envelope: EntryEnvelope): object {
 function entryBodyProto(body: EntryBody): object {
   switch (body.type) {
     case "publish":
-      return { publish: { member: f(body.member), instance: f(body.instance) } };
+      return {
+        publish: {
+          member: f(body.member),
+          instance: f(body.instance),
+          name: body.name,
+          client_urls: body.clientUrls,
+        },
+      };
+    case "updateMember":
+      return { update_member: { member: f(body.member), peer_urls: body.peerUrls } };
     case "kv":
       return { kv: kvEntryProto(body.request) };
   }
+}
+
+function memberRecordProto({ instance, removed, name, peerUrls, clientUrls }: MemberRecord): object {
+  return { instance: f(instance), removed, name, peer_urls: peerUrls, client_urls: clientUrls };
 }
 
 function helloProto(hello: PeerHello): object {
@@ -461,6 +507,13 @@ export const CODECS: readonly AnyCodec[] = [
     encode: encodeSnapshotMeta,
     decode: decodeSnapshotMeta,
     toProto: metaProto,
+  }),
+  codec<MemberRecord>("memberRecord", {
+    proto: "MemberRecord",
+    value: memberRecord,
+    encode: encodeMemberRecord,
+    decode: decodeMemberRecord,
+    toProto: memberRecordProto,
   }),
   codec<PeerHello>("peerHello", {
     proto: "PeerHello",
