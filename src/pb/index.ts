@@ -38,6 +38,7 @@ export {
 export { decodeMemberRecord, encodeMemberRecord } from "./member-record.ts";
 export { decodeMessage, encodeMessage } from "./message.ts";
 export { messageProblem } from "./message-check.ts";
+export { decodeRelay, encodeRelay, isRelay } from "./relay.ts";
 export type { MemberInfo } from "./services.ts";
 export * as services from "./services.ts";
 export { decodeSnapshotFrame, encodeSnapshotFrame } from "./snapshot-frame.ts";
@@ -50,6 +51,9 @@ export {
   PEER_PROTOCOL_VERSION,
   type PeerHello,
   type PeerVerdict,
+  type Relay,
+  type RelayedAnswer,
+  type RelayedRequest,
   type RequestId,
   type SnapshotFrame,
 } from "./types.ts";

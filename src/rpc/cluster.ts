@@ -9,7 +9,7 @@ import type { Request } from "../member/types.ts";
 import { services } from "../pb/index.ts";
 import type { ConfChangeStep } from "../raft/types.ts";
 import { type CallContext, failed, type Method, malformed, ok, type Reply } from "./call.ts";
-import { ask, askLeader, headerOf, type RpcContext } from "./context.ts";
+import { ask, headerOf, type RpcContext } from "./context.ts";
 import { errorOf } from "./error-map.ts";
 import { probeRead } from "./health-checks.ts";
 import { unexpected } from "./kv.ts";
@@ -80,7 +80,7 @@ async function update(ctx: RpcContext, bytes: Uint8Array, call: CallContext): Pr
 
 /** Has a change made; undefined: it is applied here, too, unless this member is cut off. Otherwise why not. */
 async function change(ctx: RpcContext, request: Request, call: CallContext): Promise<Reply | undefined> {
-  const answer = await askLeader(ctx, request, call.signal);
+  const answer = await ask(ctx, request, call.signal);
   if (answer.type === "refused" || answer.type === "unknown") return failed(errorOf(answer));
   if (answer.type !== "changed") return unexpected(answer.type, "member change");
   // The leader has applied it; whoever asked it reads its own list, and may lag. If this read fails the change is

@@ -31,7 +31,8 @@ export interface MemberFacade {
   readonly member: MemberId;
   /**
    * Asks; the answer comes once, by the member's own deadline at the latest. Never rejects. An aborted signal means
-   * that nobody waits any more: the answer is dropped, what was proposed may still take effect.
+   * that nobody waits any more: the answer is dropped, what was proposed may still take effect. What only the leader
+   * does for a lease or a membership is asked of the leader, unless the member knows none.
    */
   request(request: Request, signal?: AbortSignal): Promise<Answer>;
   /** @param onReady called, at most once until the stream was drained, when `take` has something */

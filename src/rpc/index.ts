@@ -10,7 +10,6 @@ export type {
 } from "./call.ts";
 export {
   DEFAULT_RPC_OPTIONS,
-  type Forward,
   type RpcOptions,
 } from "./context.ts";
 export { errorOf, type Status, statusOf } from "./error-map.ts";

@@ -101,6 +101,7 @@ const CHANGE = [pb.encodeConfChange, pb.decodeConfChange] as const;
 const CONF = [pb.encodeConfState, pb.decodeConfState] as const;
 const META = [pb.encodeSnapshotMeta, pb.decodeSnapshotMeta] as const;
 const RECORD = [pb.encodeMemberRecord, pb.decodeMemberRecord] as const;
+const RELAY = [pb.encodeRelay, pb.decodeRelay] as const;
 const HELLO = [pb.encodeHello, pb.decodeHello] as const;
 const VERDICT = [pb.encodeVerdict, pb.decodeVerdict] as const;
 const FRAME = [pb.encodeSnapshotFrame, pb.decodeSnapshotFrame] as const;
@@ -145,6 +146,18 @@ const others: readonly Row[] = [
     CHANGE,
     { joint: false, steps: [{ type: "addLearner", id: 2n, peerUrls: ["u", "v"] }], leaseMs: undefined },
     "121108021102000000000000001a01751a0176",
+  ),
+  row<pb.Relay>(
+    "relayed keepalive",
+    RELAY,
+    { type: "ask", number: 300, request: { type: "leaseKeepAlive", lease: 7n } },
+    "720708ac0212020807",
+  ),
+  row<pb.Relay>(
+    "relayed answer",
+    RELAY,
+    { type: "reply", number: 1, answer: { type: "leaseKept", index: 9, revision: 8, ttl: 60 } },
+    "720a08013a0608091008183c",
   ),
   row<pb.MemberRecord>(
     "member record",

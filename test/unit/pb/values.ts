@@ -3,7 +3,7 @@
  * form is written out by hand, field by field: made from the codecs it would repeat their mistakes.
  */
 import fc from "fast-check";
-import { bytesOf, compareIds, LIMITS, MAX_ID } from "../../../src/base/index.ts";
+import { bytesOf, compareIds, ERR, type KvError, LIMITS, MAX_ID } from "../../../src/base/index.ts";
 import {
   type Decoded,
   decodeConfChange,
@@ -12,6 +12,7 @@ import {
   decodeHello,
   decodeMemberRecord,
   decodeMessage,
+  decodeRelay,
   decodeSnapshotFrame,
   decodeSnapshotMeta,
   decodeVerdict,
@@ -23,12 +24,16 @@ import {
   encodeHello,
   encodeMemberRecord,
   encodeMessage,
+  encodeRelay,
   encodeSnapshotFrame,
   encodeSnapshotMeta,
   encodeVerdict,
   type MemberRecord,
   type PeerHello,
   type PeerVerdict,
+  type Relay,
+  type RelayedAnswer,
+  type RelayedRequest,
   type SnapshotFrame,
 } from "../../../src/pb/index.ts";
 import type {
@@ -271,6 +276,44 @@ const memberRecord: fc.Arbitrary<MemberRecord> = fc.oneof(
   fc.constant({ instance: 0n, removed: true, name: "", peerUrls: [], clientUrls: [] }),
 );
 
+const int64 = fc.integer({ min: -1, max: 2 ** 40 });
+const position = { index, revision: uint(0, MAX_SAFE), ttl: int64 };
+
+const relay: fc.Arbitrary<Relay> = fc.oneof(
+  fc.record({
+    type: fc.constant("ask" as const),
+    number: counter,
+    request: fc.oneof(
+      fc.record({ type: fc.constant("leaseKeepAlive" as const), lease: fc.bigInt(-5n, 2n ** 63n - 1n) }),
+      fc.record({
+        type: fc.constant("leaseTimeToLive" as const),
+        lease: fc.bigInt(0n, 9n),
+        keys: fc.boolean(),
+      }),
+      fc.record({ type: fc.constant("changeMembers" as const), change: confChange }),
+    ),
+  }),
+  fc.record({
+    type: fc.constant("reply" as const),
+    number: counter,
+    answer: fc.oneof(
+      fc.record({ type: fc.constant("leaseKept" as const), ...position }),
+      fc.record({
+        type: fc.constant("leaseTtl" as const),
+        ...position,
+        grantedTtl: int64,
+        keys: fc.array(data, { maxLength: 3 }),
+      }),
+      fc.record({ type: fc.constant("changed" as const), index }),
+      fc.record({
+        type: fc.constant("refused" as const),
+        error: fc.constantFrom<KvError>(ERR.timeout, ERR.memberNotFound, { code: 13, message: "another" }),
+      }),
+      fc.record({ type: fc.constant("unknown" as const), reason: text }),
+    ),
+  }),
+);
+
 const hello: fc.Arbitrary<PeerHello> = fc.record({
   version: fc.constant(1),
   cluster: id,
@@ -438,6 +481,41 @@ function memberRecordProto({ instance, removed, name, peerUrls, clientUrls }: Me
   return { instance: f(instance), removed, name, peer_urls: peerUrls, client_urls: clientUrls };
 }
 
+function relayProto(value: Relay): object {
+  const body = value.type === "ask" ? askedProto(value.request) : answeredProto(value.answer);
+  return { from: "0", to: "0", term: "0", relay: { number: u(value.number), ...body } };
+}
+
+function askedProto(request: RelayedRequest): object {
+  switch (request.type) {
+    case "leaseKeepAlive":
+      return { lease_keep_alive: { lease: f(request.lease) } };
+    case "leaseTimeToLive":
+      return { lease_time_to_live: { lease: f(request.lease), keys: request.keys } };
+    case "changeMembers":
+      return { change_members: { change: encodeConfChange(request.change) } };
+  }
+}
+
+function answeredProto(answer: RelayedAnswer): object {
+  switch (answer.type) {
+    case "leaseKept":
+      return { lease_kept: { index: u(answer.index), revision: u(answer.revision), ttl: u(answer.ttl) } };
+    case "leaseTtl": {
+      const { index: at, revision, ttl, grantedTtl, keys } = answer;
+      return {
+        lease_ttl: { index: u(at), revision: u(revision), ttl: u(ttl), granted_ttl: u(grantedTtl), keys },
+      };
+    }
+    case "changed":
+      return { changed: { index: u(answer.index) } };
+    case "refused":
+      return { refused: { ...answer.error } };
+    case "unknown":
+      return { unknown: { reason: answer.reason } };
+  }
+}
+
 function helloProto(hello: PeerHello): object {
   return {
     version: hello.version,
@@ -507,6 +585,13 @@ export const CODECS: readonly AnyCodec[] = [
     encode: encodeSnapshotMeta,
     decode: decodeSnapshotMeta,
     toProto: metaProto,
+  }),
+  codec<Relay>("relay", {
+    proto: "PeerMessage",
+    value: relay,
+    encode: encodeRelay,
+    decode: decodeRelay,
+    toProto: relayProto,
   }),
   codec<MemberRecord>("memberRecord", {
     proto: "MemberRecord",

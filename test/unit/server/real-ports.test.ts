@@ -27,6 +27,7 @@ const NOBODY: PeerTransport = {
   start: async () => undefined,
   setPeers: ignore,
   send: ignore,
+  relay: ignore,
   openSnapshot: () => Promise.reject(new Error("there is nobody")),
   close: async () => undefined,
 };
