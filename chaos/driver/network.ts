@@ -12,9 +12,12 @@ import type {
 } from "../../src/env/index.ts";
 import {
   decodeMessage,
+  decodeRelay,
   decodeSnapshotFrame,
   encodeMessage,
+  encodeRelay,
   encodeSnapshotFrame,
+  type Relay,
 } from "../../src/pb/index.ts";
 import type { SnapshotFrame } from "../../src/pb/types.ts";
 import type { Message } from "../../src/raft/types.ts";
@@ -187,6 +190,22 @@ export class SimPeers implements PeerTransport {
     for (const id of lost) {
       this.#life.after(this.#network.delay(), "unreachable", () => this.#handler?.unreachable(id));
     }
+  }
+
+  relay(to: MemberId, relay: Relay): void {
+    if (this.#isClosed) return;
+    const from = this.#handler?.member ?? 0n;
+    const listener = this.#network.reach(this.#life.slot, this.#slotOf(to));
+    if (listener === undefined || this.#network.rng.chance(this.#network.lossPpm)) {
+      this.#life.after(this.#network.delay(), "unreachable", () => this.#handler?.unreachable(to));
+      return;
+    }
+    const bytes = encodeRelay(relay).slice();
+    listener.life.after(this.#network.delay(), `relay ${relay.type}`, () => {
+      const decoded = decodeRelay(bytes);
+      if (decoded.type === "refused") violate("assertion", `own relay does not decode: ${decoded.reason}`);
+      listener.handler.relayed(from, decoded.value);
+    });
   }
 
   async openSnapshot(to: MemberId, signal: AbortSignal): Promise<SnapshotSink> {

@@ -62,7 +62,7 @@ export class World {
     const ids = new Rng(seed, "ids");
     const voters: MemberId[] = [];
     for (let slot = 0; slot < settings.members; slot++) voters.push(drawId(ids));
-    this.founding = { voters, leaseMs: settings.leaseMs };
+    this.founding = { voters: voters.map((id) => ({ id, peerUrls: [] })), leaseMs: settings.leaseMs };
     for (const [slot, id] of voters.entries()) this.machines.push(this.#makeMachine(slot, id, drawId(ids)));
   }
 
@@ -72,7 +72,7 @@ export class World {
   }
 
   slotOf(id: MemberId): number {
-    return this.founding.voters.indexOf(id);
+    return this.founding.voters.findIndex((voter) => voter.id === id);
   }
 
   sent(slot: number, message: Message): void {

@@ -4,7 +4,7 @@
  */
 import type { ClusterId } from "../../src/base/index.ts";
 import type { FileOp, RecoveredLog } from "../../src/env/index.ts";
-import { bootstrapLog, emptyLog, openMember } from "../../src/member/index.ts";
+import { bootstrapLog, emptyLog, type Founder, openMember } from "../../src/member/index.ts";
 import { createWal, recoverWal, type Wal, type WalOptions } from "../../src/wal/index.ts";
 import type { Machine, MachineHost } from "./machine.ts";
 import { Rng } from "./rng.ts";
@@ -17,7 +17,7 @@ export interface BootContext {
   readonly cluster: ClusterId;
   readonly segmentBytes: number;
   /** The initial members and their lease, for a machine that is one of them; undefined: it joins. */
-  readonly founding: { readonly voters: readonly bigint[]; readonly leaseMs: number } | undefined;
+  readonly founding: { readonly voters: readonly Founder[]; readonly leaseMs: number } | undefined;
   /** Bits of its log were flipped: recovery may refuse it. */
   readonly damaged: boolean;
   readonly rng: Rng;

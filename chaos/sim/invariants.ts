@@ -3,6 +3,7 @@
  * disk made durable, from messages as they leave, and from the status of the member that the event was for. Each is
  * O(1) amortised. The names are those of the Raft paper, figure 3, where it has one (reliability.md §4).
  */
+import type { ListedMember } from "../../src/apply/index.ts";
 import type { MemberId } from "../../src/base/index.ts";
 import type { PersistBatch, RecoveredLog } from "../../src/env/index.ts";
 import type { MemberStatus } from "../../src/member/types.ts";
@@ -48,6 +49,7 @@ interface Watched {
 export interface Observed {
   status(): MemberStatus;
   stateHash(): number;
+  members(): readonly ListedMember[];
   readonly kv: {
     readonly usedBytes: number;
     readonly alarms: { readonly isFull: boolean; readonly isCorrupt: boolean };
@@ -70,6 +72,10 @@ export class Invariants {
   readonly #stateHashes: (number | undefined)[] = [];
   /** Bytes that count against the quota and the alarms, by applied index. */
   readonly #space: (number | undefined)[] = [];
+  /** By applied index: names and addresses of the members. */
+  readonly #lists: (string | undefined)[] = [];
+  /** Lists that were written out already; a member gives the same object until it changes. */
+  readonly #listTexts = new WeakMap<readonly ListedMember[], string>();
   readonly #confHashes: (string | undefined)[] = [];
   readonly #leaders = new Map<number, number>();
   /** term * 32 + candidate -> machines whose vote is bound to it by what is durable. */
@@ -550,12 +556,29 @@ export class Invariants {
         "state-machine-safety",
         `member ${slot} counts ${usedBytes} bytes at ${applied}, others do not`,
       );
+    this.#listSeen(slot, applied, member.members());
     const conf = watched.conf?.hash;
     const knownConf = this.#confHashes[applied];
     if (knownConf === undefined) this.#confHashes[applied] = conf;
     else if (knownConf !== conf) {
       violate("configuration-equality", `member ${slot} at ${applied}: ${conf}, others ${knownConf}`);
     }
+  }
+
+  /** Names and addresses of members are replicated; one that lost its URL to another may not keep it elsewhere. */
+  #listSeen(slot: number, applied: number, members: readonly ListedMember[]): void {
+    let list = this.#listTexts.get(members);
+    if (list === undefined) {
+      list = listText(members);
+      this.#listTexts.set(members, list);
+    }
+    const known = this.#lists[applied];
+    if (known === undefined) this.#lists[applied] = list;
+    else if (known !== list)
+      violate(
+        "state-machine-safety",
+        `member ${slot} lists other members at ${applied}: ${list}, not ${known}`,
+      );
   }
 
   #confSeen(watched: Watched, status: MemberStatus): void {
@@ -601,4 +624,12 @@ function holdingLog(watched: Watched, index: number, chain: number, term: number
     if (log?.chainAt(index) === chain && log.termAt(index) === term) return log;
   }
   return undefined;
+}
+
+function listText(members: readonly ListedMember[]): string {
+  return members
+    .map(({ id, name, peerUrls, clientUrls, isLearner }) =>
+      [id.toString(16), name, peerUrls, clientUrls, isLearner].join(" "),
+    )
+    .join("; ");
 }

@@ -6,6 +6,14 @@ import { violate } from "./violation.ts";
 /** Machines that one run can have at most: bits of a non-negative 32-bit integer. */
 export const MAX_SLOTS = 30;
 
+/** Where a member listens for its peers at first. */
+export function addressOf(id: MemberId): string {
+  return `http://${id.toString(16)}:2380`;
+}
+
+/** An address that several members are told to use, of whom one may. */
+export const ADDRESS_OF_ALL = "http://all:2380";
+
 /** A configuration as masks of slots. Invariant: voters is never 0 once a cluster was bootstrapped. */
 export interface ConfMasks {
   readonly conf: ConfState;

@@ -9,6 +9,7 @@ import type { MemberId } from "../../src/base/index.ts";
 import type { Answer, Request } from "../../src/member/types.ts";
 import type { ConfChange, ConfState } from "../../src/raft/types.ts";
 import type { Machine } from "./machine.ts";
+import { addressOf } from "./members.ts";
 import type { EventQueue } from "./scheduler.ts";
 import type { Sometimes } from "./sometimes.ts";
 
@@ -112,6 +113,14 @@ export class Operator {
     const id = ++this.#lastRequest;
     this.#host.submit(leader.slot, id, { type: "transferLeader", to }, this.#host.queue.now + 100);
     return true;
+  }
+
+  /** Has a member listen for its peers elsewhere; nobody waits for the outcome. */
+  move(member: MemberId, address: string): void {
+    const leader = this.#host.leader();
+    if (leader === undefined || this.#cancelled) return;
+    const request: Request = { type: "updateMember", member, peerUrls: [address] };
+    this.#host.submit(leader.slot, ++this.#lastRequest, request, this.#host.queue.now + 100);
   }
 
   /**
@@ -300,7 +309,11 @@ export class Operator {
 
 function addLearner(id: MemberId): Change {
   return {
-    change: { joint: false, steps: [{ type: "addLearner", id }], leaseMs: undefined },
+    change: {
+      joint: false,
+      steps: [{ type: "addLearner", id, peerUrls: [addressOf(id)] }],
+      leaseMs: undefined,
+    },
     isDone: (conf) => isAnywhere(conf, id),
     isSafe: () => true,
   };

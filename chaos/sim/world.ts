@@ -4,9 +4,9 @@
  */
 
 import { AppliedState, DEFAULT_REQUEST_LIMITS } from "../../src/apply/index.ts";
-import { type InstanceId, type MemberId, mixHashBytes } from "../../src/base/index.ts";
+import { type InstanceId, LIMITS, type MemberId, mixHashBytes } from "../../src/base/index.ts";
 import type { PeerStanding } from "../../src/env/index.ts";
-import { bootstrapLog, emptyState } from "../../src/member/index.ts";
+import { bootstrapLog, emptyState, type Founder } from "../../src/member/index.ts";
 import type { Answer, MemberOptions, Request } from "../../src/member/types.ts";
 import {
   PEER_PROTOCOL_VERSION,
@@ -24,7 +24,7 @@ import { Invariants } from "./invariants.ts";
 import { LeaseLife } from "./lease-life.ts";
 import { Links } from "./links.ts";
 import { type LogMoment, Machine, type MachineHost } from "./machine.ts";
-import { MAX_SLOTS, Roster } from "./members.ts";
+import { ADDRESS_OF_ALL, addressOf, MAX_SLOTS, Roster } from "./members.ts";
 import { Network, type NetworkHost, type Purpose } from "./network.ts";
 import { Observer } from "./observer.ts";
 import { OPERATOR_REQUESTS, Operator, type OperatorHost } from "./operator.ts";
@@ -98,6 +98,8 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
   readonly #resumeRng: Rng;
   readonly #founders: readonly MemberId[];
   readonly #answered = new Set<number>();
+  /** By slot: how many processes have been started on it. */
+  readonly #starts: number[] = [];
   /** World time at which a machine's last pause ended. */
   readonly #resumedAt: number[] = [];
   #selfChecks = 0;
@@ -122,7 +124,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     });
     for (let i = 0; i < plan.config.members; i++) this.#addMachine();
     this.#founders = this.machines.map((machine) => machine.id);
-    const first = bootstrapLog({ voters: this.#founders, leaseMs: plan.config.leaseMs });
+    const first = bootstrapLog({ voters: this.#founders.map(founderOf), leaseMs: plan.config.leaseMs });
     this.invariants.bootstrap(first.log.entries);
     for (const machine of this.machines) this.start(machine.slot);
     this.operator = new Operator(this);
@@ -155,6 +157,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     const bit = 1 << slot;
     if (machine.boot !== 0 || ((this.retired | this.heldDown) & bit) !== 0) return;
     if ((this.lost & bit) !== 0 && this.wiped !== slot) return;
+    this.#rename(machine);
     startProcess(machine, this.#bootContext(slot));
   }
 
@@ -476,6 +479,22 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     }
   }
 
+  /**
+   * Whoever starts may have been given another name and another address for its clients; now and then the operator
+   * says that it listens for its peers elsewhere.
+   */
+  #rename(machine: Machine): void {
+    const { slot, id } = machine;
+    const starts = (this.#starts[slot] ?? 0) + 1;
+    this.#starts[slot] = starts;
+    const rng = new Rng(this.plan.seed, `name ${slot} ${starts}`);
+    if (starts > 1 && rng.int(0, 2) === 0) return;
+    const name = `m${slot}.${starts}`;
+    machine.options = { ...machine.options, name, clientUrls: [`http://${name}:2379`] };
+    if (starts > 1)
+      this.operator.move(id, rng.int(0, 3) === 0 ? ADDRESS_OF_ALL : `${addressOf(id)}${starts}`);
+  }
+
   #addMachine(): Machine {
     const slot = this.machines.length;
     if (slot >= MAX_SLOTS) violate("assertion", "no more slots");
@@ -527,6 +546,9 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
     return {
       id,
       instance,
+      name: "",
+      clientUrls: [],
+      maxLearners: LIMITS.maxMembers,
       electionTimeoutMs: config.electionTimeoutMs,
       heartbeatMs: config.heartbeatMs,
       readMode: leaseReads ? "lease" : "quorum",
@@ -555,7 +577,7 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
 
   #bootContext(slot: number): BootContext {
     const isFounder = slot < this.plan.config.members;
-    const founding = { voters: this.#founders, leaseMs: this.plan.config.leaseMs };
+    const founding = { voters: this.#founders.map(founderOf), leaseMs: this.plan.config.leaseMs };
     return {
       seed: this.plan.seed,
       cluster: this.cluster,
@@ -578,6 +600,11 @@ export class World implements MachineHost, NetworkHost, StreamHost, OperatorHost
       },
     };
   }
+}
+
+/** An initial member, with the address that its first configuration gives it. */
+function founderOf(id: MemberId): Founder {
+  return { id, peerUrls: [addressOf(id)] };
 }
 
 /** A request's identity as text. */

@@ -7,16 +7,16 @@
  * members, over restarts and snapshots too: it is saved as a record in the same backend batch. That costs 32 bits per
  * comparison and finds an entry applied twice, skipped, or with another outcome at the first index where it happened.
  */
-import { fail, finishHash, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
+import { fail, finishHash, type KvError, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
 import type { BackendMeta, BackendRecord, BackendState, RecordReader } from "../env/index.ts";
 import type { LessorOptions } from "../lease/index.ts";
 import { decodeEnvelope, type EntryEnvelope, type RequestId } from "../pb/index.ts";
 import type { KvRequest } from "../pb/kv.ts";
-import type { ConfState, Entry } from "../raft/types.ts";
+import type { ConfChangeStep, ConfState, Entry } from "../raft/types.ts";
 import { isKvRecord, KV_LOADED_PREFIXES, KvLoader, type KvStateOfMember } from "./kv/kv-loader.ts";
 import { hashOutcome } from "./kv/outcome-hash.ts";
 import type { ChangeListener, KvOutcome } from "./kv/types.ts";
-import { MemberRecords, type Published } from "./member-records.ts";
+import { type ListedMember, MemberRecords, type Published } from "./member-records.ts";
 import { Overlay } from "./overlay.ts";
 import {
   HASH_RECORD,
@@ -40,6 +40,12 @@ export type Applied =
       readonly outcome: Exclude<KvOutcome, { type: "fatal" }>;
     }
   | { readonly type: "published"; readonly requestId: RequestId; readonly published: Published }
+  /** `refused`: why nothing was changed; undefined: the member has its new peer URLs. */
+  | {
+      readonly type: "memberUpdated";
+      readonly requestId: RequestId;
+      readonly refused: KvError | undefined;
+    }
   /**
    * The request was applied before, or is older than what is remembered; nothing was changed. Nobody can be given an
    * outcome for it: if the first copy was applied here, its answer went out then; if it is merely too old, a copy
@@ -62,6 +68,9 @@ const OUTCOME = {
   known: 4,
   refused: 5,
   kv: 6,
+  changed: 7,
+  updated: 8,
+  updateRefused: 9,
 } as const;
 
 const TYPE_CODE = { normal: 1, conf: 2 } as const;
@@ -143,8 +152,13 @@ export class AppliedState {
     return this.#conf;
   }
 
-  get members(): Pick<MemberRecords, "pinned" | "isRemoved"> {
+  get members(): Pick<MemberRecords, "pinned" | "isRemoved" | "of" | "urlsProblem"> {
     return this.#members;
+  }
+
+  /** The members of `conf` in order of ID; another object whenever something of it changed. */
+  listMembers(): readonly ListedMember[] {
+    return this.#members.list(this.#conf);
   }
 
   /** Bytes of key-value records that are not known to be durable. */
@@ -176,10 +190,13 @@ export class AppliedState {
     return this.#applyEnvelope(entry, decoded.value);
   }
 
-  /** Notes that the next entry was applied by the consensus core, and the configuration that came out of it. */
-  applyConf(entry: Entry, conf: ConfState): void {
+  /**
+   * Notes that the next entry was applied by the consensus core, and the configuration that came out of it.
+   * @param steps of the change that the entry carries
+   */
+  applyConf(entry: Entry, conf: ConfState, steps: readonly ConfChangeStep[] = []): void {
     this.#mustBeNext(entry, "conf");
-    this.#members.noteConfChange(this.#conf, conf);
+    this.#members.noteConfChange(this.#conf, conf, steps);
     this.#conf = conf;
     this.#advance(entry, hashConf(conf));
   }
@@ -224,9 +241,14 @@ export class AppliedState {
       return { type: "duplicate", requestId };
     }
     if (body.type === "publish") {
-      const published = this.#members.publish(body.member, body.instance);
+      const published = this.#members.publish(body);
       this.#advance(entry, OUTCOME[published]);
       return { type: "published", requestId, published };
+    }
+    if (body.type === "updateMember") {
+      const refused = this.#members.update(this.#conf, body.member, body.peerUrls);
+      this.#advance(entry, refused === undefined ? OUTCOME.updated : OUTCOME.updateRefused);
+      return { type: "memberUpdated", requestId, refused };
     }
     return this.#applyKv(entry, requestId, body.request);
   }

@@ -20,7 +20,14 @@ export type {
   RangeOutcome,
   TxnOutcome,
 } from "./kv/types.ts";
-export { isInConf, MemberRecords, membersOf, type Published } from "./member-records.ts";
+export {
+  isInConf,
+  isSame,
+  type ListedMember,
+  MemberRecords,
+  membersOf,
+  type Published,
+} from "./member-records.ts";
 export { Overlay } from "./overlay.ts";
 export type { RecordChanges } from "./records.ts";
 export { MAX_SEEN_INSTANCES, RequestsSeen, SEEN_WINDOW } from "./requests-seen.ts";

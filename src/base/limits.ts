@@ -15,6 +15,12 @@ export const LIMITS = {
   maxMessageBytes: 64 * 1024 * 1024,
   /** Most members (voters and learners, both halves of a joint configuration together). */
   maxMembers: 64,
+  /** Most peer URLs, and as many client URLs, of one member. */
+  maxUrls: 16,
+  /** Longest URL of a member, bytes. */
+  maxUrlBytes: 1_024,
+  /** Longest name of a member, bytes. */
+  maxNameBytes: 256,
   /** Longest leader lease, milliseconds. */
   maxLeaseMs: 60_000,
 } as const;

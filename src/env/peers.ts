@@ -5,7 +5,7 @@
  * a message come from the member that the handshake proved it to be, and name it as sender.
  */
 import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
-import type { SnapshotFrame } from "../pb/types.ts";
+import type { Relay, SnapshotFrame } from "../pb/types.ts";
 import type { ConfState, Message } from "../raft/types.ts";
 
 /** Where another member listens for its peers. */
@@ -40,6 +40,11 @@ export interface PeerTransport {
    * and what answers them go before what waits; at most `maxUnsentBytes` of other messages wait for one peer.
    */
   send(messages: readonly Message[]): void;
+  /**
+   * Takes a question to another member, or the answer to one of its own, to be sent now as `send` sends: it never
+   * waits, it may be lost, and `PeerHandler.unreachable` says so.
+   */
+  relay(to: MemberId, relay: Relay): void;
   /** Opens a connection for one snapshot. @throws when the peer cannot be reached or refuses the handshake */
   openSnapshot(to: MemberId, signal: AbortSignal): Promise<SnapshotSink>;
   /** Closes every connection and stops listening. Idempotent. */
@@ -64,6 +69,8 @@ export interface PeerHandler {
   standing(id: MemberId): PeerStanding;
   /** A message that decoded, from the member that the handshake proved and to this one. */
   receive(message: Message): void;
+  /** A question or an answer of the member that the handshake proved. */
+  relayed(from: MemberId, relay: Relay): void;
   /** Messages to the peer were lost, or its connection broke. */
   unreachable(peer: MemberId): void;
   /** A peer opened a snapshot stream. A second one of the same peer takes the first one's place. */

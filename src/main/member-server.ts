@@ -1,11 +1,11 @@
 /** One member with everything around it: data directory, driver, services and their listeners. */
 import { readFileSync } from "node:fs";
 import { LevelDirectory } from "../backend/index.ts";
-import { hex, type MemberId } from "../base/index.ts";
+import { hex } from "../base/index.ts";
 import type { Cancel, Clock, Logger, PeerTransport, Random } from "../env/index.ts";
 import { DEFAULT_OPTIONS, type MemberOptions } from "../member/index.ts";
 import { DEFAULT_PEER_OPTIONS, TcpPeers } from "../peer/index.ts";
-import { createServices, type MemberDirectory, type MemberFacade, type Services } from "../rpc/index.ts";
+import { createServices, type MemberFacade, type Services } from "../rpc/index.ts";
 import { type Driver, type DriverError, openDriver } from "../server/index.ts";
 import { createGrpcServer, type ServerTls } from "../transport/grpc-js/index.ts";
 import { createHttpServer } from "../transport/http/index.ts";
@@ -62,11 +62,7 @@ export async function startMember(config: KvdConfig, deps: ServerDependencies): 
     { onFailure: deps.onFailure },
   );
   directory.markFounded();
-  const listeners = new Listeners(config, {
-    ...deps,
-    driver,
-    directory: namesOf(config, founding, driver.member),
-  });
+  const listeners = new Listeners(config, { ...deps, driver });
   try {
     await listeners.start();
   } catch (error) {
@@ -95,6 +91,8 @@ function driverOptions(config: KvdConfig, founding: FoundingCluster, directory: 
     ...DEFAULT_OPTIONS,
     id: member,
     instance,
+    name: config.name,
+    clientUrls: config.advertiseClientUrls,
     electionTimeoutMs: config.electionTimeoutMs,
     heartbeatMs: config.heartbeatMs,
     readMode: config.readMode,
@@ -111,7 +109,7 @@ function driverOptions(config: KvdConfig, founding: FoundingCluster, directory: 
     member: options,
     segmentBytes: config.segmentBytes,
     founding: isFounder
-      ? { voters: founding.members.map(({ id }) => id), leaseMs: founding.leaseMs }
+      ? { voters: founding.members.map(({ id, peerUrls }) => ({ id, peerUrls })), leaseMs: founding.leaseMs }
       : undefined,
   };
 }
@@ -128,18 +126,6 @@ function peersOf(config: KvdConfig, { clock, random, log }: ServerDependencies):
   return new TcpPeers(options, { clock, random, log });
 }
 
-/** What is known of members beside their IDs: the flags say it, and only of the initial ones. */
-function namesOf(config: KvdConfig, founding: FoundingCluster, self: MemberId): MemberDirectory {
-  return {
-    find(id) {
-      const known = founding.members.find((member) => member.id === id);
-      if (known === undefined) return undefined;
-      const clientUrls = id === self ? config.advertiseClientUrls : [];
-      return { name: known.name, peerUrls: known.peerUrls, clientUrls };
-    },
-  };
-}
-
 /** The services of a driver and where they listen. */
 class Listeners implements MemberServer {
   readonly clientAddresses: string[] = [];
@@ -154,15 +140,12 @@ class Listeners implements MemberServer {
   #cancelLook: Cancel | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor(
-    config: KvdConfig,
-    deps: ServerDependencies & { readonly driver: Driver; readonly directory: MemberDirectory },
-  ) {
+  constructor(config: KvdConfig, deps: ServerDependencies & { readonly driver: Driver }) {
     this.#config = config;
     this.#deps = deps;
     this.#driver = deps.driver;
     this.#services = createServices(
-      { facade: deps.driver, directory: deps.directory, clock: deps.clock },
+      { facade: deps.driver, clock: deps.clock, random: deps.random },
       { version: ETCD_VERSION, electionTimeoutMs: config.electionTimeoutMs, heartbeatMs: config.heartbeatMs },
     );
     this.#closings.push(() => this.#driver.stop());

@@ -61,6 +61,16 @@ function applyNormal(s: MemberState, entry: Entry): void {
       if (id !== undefined) s.effects.answer({ type: "unknown", id, reason: "duplicate" });
       return;
     }
+    case "memberUpdated": {
+      s.proposed.remove(applied.requestId);
+      if (!s.isOwnRequest(applied.requestId)) return;
+      const id = s.pending.takeWrite(applied.requestId.sequence);
+      if (id === undefined) return;
+      const { refused } = applied;
+      if (refused !== undefined) s.effects.answer({ type: "refused", id, error: refused });
+      else s.effects.answer({ type: "changed", id, index: entry.index });
+      return;
+    }
     case "published":
       s.proposed.remove(applied.requestId);
       s.checkOwnRecord();
@@ -74,7 +84,8 @@ function applyConf(s: MemberState, entry: Entry): void {
     s.fail(`entry ${entry.index} cannot be applied: ${change.reason}`);
     return;
   }
-  s.applied.applyConf(entry, s.raft.applyConfChange(s.now, entry.index, change.value));
+  const conf = s.raft.applyConfChange(s.now, entry.index, change.value);
+  s.applied.applyConf(entry, conf, change.value.steps);
 }
 
 /** Answers the reads whose index is known and applied. */

@@ -1,4 +1,4 @@
-export { bootstrapLog, emptyLog, emptyState } from "./bootstrap.ts";
+export { bootstrapLog, emptyLog, emptyState, type Founder } from "./bootstrap.ts";
 export { type LoadedState, type LoadResult, StateLoading } from "./loading.ts";
 export { Member, type Opened, openMember, type PeerRecord } from "./member.ts";
 export { DEFAULT_OPTIONS, validateOptions } from "./options.ts";

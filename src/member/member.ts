@@ -8,7 +8,7 @@
  * the disk.
  */
 
-import type { KvStateOfMember } from "../apply/index.ts";
+import type { KvStateOfMember, ListedMember } from "../apply/index.ts";
 import { assert, ERR, fail, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendState, MonoMs, Random, RecordReader, RecoveredLog } from "../env/index.ts";
 import type { RequestId } from "../pb/index.ts";
@@ -256,6 +256,11 @@ export class Member {
   /** A snapshot that was accepted is on its way into the log, or being loaded: its directory must stay. */
   get isInstalling(): boolean {
     return this.#s.install !== undefined;
+  }
+
+  /** The members of the applied configuration in order of ID; another object whenever something of it changed. */
+  members(): readonly ListedMember[] {
+    return this.#s.applied.listMembers();
   }
 
   get role(): Role {

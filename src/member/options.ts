@@ -1,10 +1,14 @@
 /** Defaults and bounds of a member's tunables. The simulator draws from inside the same bounds. */
 import { DEFAULT_QUOTA_BYTES, DEFAULT_REQUEST_LIMITS } from "../apply/index.ts";
-import { MAX_ID } from "../base/index.ts";
+import { LIMITS, MAX_ID } from "../base/index.ts";
+import { nameProblem, urlsProblem } from "../pb/index.ts";
 import type { MemberOptions } from "./types.ts";
 
 /** Everything but the identity, which has no default. */
 export const DEFAULT_OPTIONS: Omit<MemberOptions, "id" | "instance"> = {
+  name: "",
+  clientUrls: [],
+  maxLearners: 1,
   electionTimeoutMs: 1_000,
   heartbeatMs: 100,
   readMode: "quorum",
@@ -36,6 +40,7 @@ type NumberOption = {
 
 /** Inclusive bounds. Times are whole milliseconds. The quota may also be Infinity. */
 const BOUNDS: Readonly<Record<Exclude<NumberOption, "quotaBytes">, readonly [lo: number, hi: number]>> = {
+  maxLearners: [0, LIMITS.maxMembers],
   electionTimeoutMs: [10, 600_000],
   heartbeatMs: [1, 120_000],
   requestTimeoutMs: [1, 3_600_000],
@@ -69,6 +74,8 @@ export function validateOptions(
       return refused(`${name} ${options[name].toString(16)} is not an identity`);
     }
   }
+  const told = nameProblem(options.name) ?? urlsProblem("clientUrls", options.clientUrls);
+  if (told !== undefined) return refused(told);
   for (const name of NUMBER_OPTIONS) {
     const [lo, hi] = BOUNDS[name];
     const value = options[name];

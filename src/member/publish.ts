@@ -1,7 +1,8 @@
 /**
- * When a member announces its data directory's instance. It does so as an ordinary request, because only an entry can
- * pin it on all members alike; and again for as long as its record lacks it, because a request may be lost. It needs no
- * wake-up of its own: there is somebody to tell only while heartbeats come or go.
+ * When a member announces its data directory's instance, its name and its clients' URLs. It does so as an ordinary
+ * request, because only an entry can pin it on all members alike; and again for as long as its record says something
+ * else, because a request may be lost. It needs no wake-up of its own: there is somebody to tell only while heartbeats
+ * come or go.
  */
 import type { MonoMs } from "../env/index.ts";
 

@@ -5,20 +5,19 @@
  * A refusal is a promise that the request had and will have no effect, so everything that can refuse comes before the
  * proposal, and nothing after it does.
  */
-import { isReadOnlyTxn, isSerializableTxn, requestProblem } from "../apply/index.ts";
-import { EMPTY_BYTES, ERR, hex, type KvError, unreachable } from "../base/index.ts";
-import { confChangeProblem, decodeEnvelope, encodeConfChange, type RequestId } from "../pb/index.ts";
+import { isReadOnlyTxn, isSame, isSerializableTxn, requestProblem } from "../apply/index.ts";
+import { ERR, hex, type KvError, unreachable } from "../base/index.ts";
+import { decodeEnvelope, type RequestId } from "../pb/index.ts";
 import type { LeaseGrantRequest } from "../pb/kv.ts";
-import type { ConfChange, ProposedEntry, ProposeRequest } from "../raft/index.ts";
+import type { ProposedEntry, ProposeRequest } from "../raft/index.ts";
 import { answerRead } from "./applying.ts";
-import { droppedError, proposeBody } from "./proposing.ts";
+import { changeMembers, updateMember } from "./member-changes.ts";
+import { proposeBody } from "./proposing.ts";
 import type { ReadRequest } from "./requests.ts";
 import { spaceProblem } from "./space.ts";
 import type { MemberState } from "./state.ts";
 import type { Request, WriteRequest } from "./types.ts";
 
-/** A learner may be promoted when it has this share of the leader's log, in percent (etcd: readyPercentThreshold). */
-const PROMOTE_PERCENT = 90;
 /** Most entries committed and not applied; beyond it writes are refused (etcd: maxGapBetweenApplyAndCommitIndex). */
 export const MAX_APPLY_LAG = 5_000;
 
@@ -53,6 +52,9 @@ export function takeRequest(s: MemberState, id: number, request: Request): void 
     case "changeMembers":
       changeMembers(s, id, request.change);
       return;
+    case "updateMember":
+      updateMember(s, id, request);
+      return;
     case "transferLeader":
       transfer(s, id, request.to);
       return;
@@ -61,24 +63,21 @@ export function takeRequest(s: MemberState, id: number, request: Request): void 
   }
 }
 
-/** Announces this member's data directory, when its record lacks it and there is somebody to tell. */
+/** Announces data directory, name and URLs when this member's record lacks one and there is somebody to tell. */
 export function publishIfDue(s: MemberState): void {
   if (!wantsToPublish(s) || !s.publisher.maybeAttempt(s.now)) return;
   // Nobody waits for the outcome: the record shows it.
-  proposeBody(s, { type: "publish", member: s.options.id, instance: s.options.instance });
+  const { id, instance, name, clientUrls } = s.options;
+  proposeBody(s, { type: "publish", member: id, instance, name, clientUrls });
 }
 
 /** Whether a publication is missing and could be made now; when it is due is the publisher's business. */
 function wantsToPublish(s: MemberState): boolean {
-  const { id } = s.options;
-  return (
-    s.raft.leader !== 0n &&
-    s.stopping === undefined &&
-    s.install === undefined &&
-    s.applied.members.pinned(id) === 0n &&
-    !s.applied.members.isRemoved(id) &&
-    s.isInConf()
-  );
+  if (s.raft.leader === 0n || s.stopping !== undefined || s.install !== undefined) return false;
+  const record = s.applied.members.of(s.options.id);
+  if (record.removed || !s.isInConf()) return false;
+  // Another instance than its own is none that it could publish over; it does not run then (`checkOwnRecord`).
+  return record.instance === 0n || !isSame(record, s.options);
 }
 
 /**
@@ -203,40 +202,6 @@ function transfer(s: MemberState, id: number, to: bigint): void {
   const result = s.raft.transferLeadership(s.now, to);
   if (result.type === "started") s.effects.answer({ type: "changed", id, index: s.applied.index });
   else refuse(s, id, result.reason === "not leader" ? ERR.notLeader : ERR.badLeaderTransferee);
-}
-
-function changeMembers(s: MemberState, id: number, change: ConfChange): void {
-  const problem = changeProblem(s, change);
-  if (problem !== undefined) {
-    refuse(s, id, problem);
-    return;
-  }
-  const isLeave = change.steps.length === 0 && change.leaseMs === undefined;
-  const data = isLeave ? EMPTY_BYTES : encodeConfChange(change);
-  const result = s.raft.proposeConfChange(s.now, change, data);
-  if (result.type === "dropped") refuse(s, id, droppedError(result.reason));
-  else s.pending.addConf(s.now, id, result.index, result.term);
-}
-
-function changeProblem(s: MemberState, change: ConfChange): KvError | undefined {
-  if (s.raft.role !== "leader") return ERR.notLeader;
-  if (isFull(s) || s.backend.isFull) return ERR.tooManyRequests;
-  if (confChangeProblem(change) !== undefined) return ERR.changeInvalid;
-  for (const step of change.steps) {
-    if (step.type === "remove") continue;
-    // A removed ID never returns. What the applied records say is exact here: the core takes a change only when every
-    // earlier one in its log is applied.
-    if (s.applied.members.isRemoved(step.id)) return ERR.changeInvalid;
-    if (step.type === "addVoter" && isBehindLearner(s, step.id)) return ERR.learnerNotReady;
-  }
-  return undefined;
-}
-
-/** A learner far behind would, as a voter, be a member that no quorum can count on (etcd #15096). */
-function isBehindLearner(s: MemberState, id: bigint): boolean {
-  if (!s.raft.conf.learners.includes(id)) return false;
-  const match = s.raft.progressList().find((progress) => progress.id === id)?.match ?? 0;
-  return match * 100 < s.raft.lastIndex * PROMOTE_PERCENT;
 }
 
 function isLearner(s: MemberState): boolean {

@@ -5,11 +5,13 @@
  * Every input carries `now`, the member's monotonic clock *sampled after the input's bytes were read*. After every
  * input the driver takes the effects and carries them out.
  */
-import type { RequestLimits } from "../apply/index.ts";
+import type { ListedMember, RequestLimits } from "../apply/index.ts";
 import type { InstanceId, KvError, MemberId } from "../base/index.ts";
 import type { BackendBatch, MonoMs, PersistBatch } from "../env/index.ts";
 import type { KvRequest, KvResponse, LeaseCheckpointRequest, RangeRequest, TxnRequest } from "../pb/kv.ts";
 import type { ConfChange, ConfState, Message, ProgressState, Role, SnapshotMeta } from "../raft/types.ts";
+
+export type { ListedMember };
 
 /** A client's request. Watches are not requests: they are streams (`Member.watch`). */
 export type Request =
@@ -22,7 +24,10 @@ export type Request =
   | { readonly type: "leaseLeases" }
   /** The hash of what is kept up to a revision; 0: the newest. From this member's state as it is. */
   | { readonly type: "hashKv"; readonly revision: number }
+  /** A step that adds a member names its peer URLs; one that promotes or demotes has none. Judged by the leader. */
   | { readonly type: "changeMembers"; readonly change: ConfChange }
+  /** Where a member listens for its peers from now on. Judged when it is applied, so any member takes it. */
+  | { readonly type: "updateMember"; readonly member: MemberId; readonly peerUrls: readonly string[] }
   /** `to`: NO_MEMBER lets the leader choose. */
   | { readonly type: "transferLeader"; readonly to: MemberId };
 
@@ -72,7 +77,7 @@ export type Answer =
       readonly compactRevision: number;
       readonly hashRevision: number;
     }
-  /** The configuration change was applied at `index`, or the transfer was started. */
+  /** The change of the configuration or of a member was applied at `index`, or the transfer was started. */
   | { readonly type: "changed"; readonly id: number; readonly index: number }
   /** Definite: it had and will have no effect. */
   | { readonly type: "refused"; readonly id: number; readonly error: KvError }
@@ -145,6 +150,11 @@ export interface MemberStatus {
 export interface MemberOptions {
   readonly id: MemberId;
   readonly instance: InstanceId;
+  /** What the cluster is told that this member is called, and where its clients reach it. Either may be empty. */
+  readonly name: string;
+  readonly clientUrls: readonly string[];
+  /** As leader: most learners that it lets in (etcd: --max-learners). */
+  readonly maxLearners: number;
   /** Base election timeout, ms; each is drawn from [x, 2x). At least 5 heartbeats. */
   readonly electionTimeoutMs: number;
   readonly heartbeatMs: number;

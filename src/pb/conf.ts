@@ -4,7 +4,7 @@
  */
 import { fail, hex, LIMITS } from "../base/index.ts";
 import type { ConfChange, ConfChangeStep, ConfState, SnapshotMeta } from "../raft/types.ts";
-import { idProblem, positionProblem, uintProblem } from "./check.ts";
+import { idProblem, positionProblem, uintProblem, urlsProblem } from "./check.ts";
 import type { Decoded } from "./types.ts";
 import {
   decodeWith,
@@ -15,6 +15,7 @@ import {
   readFlag,
   readId,
   readIds,
+  readTexts,
   readUint,
   refuseSecond,
   skipField,
@@ -27,6 +28,7 @@ import {
   putId,
   putIds,
   putPresentUint,
+  putTexts,
   putUint,
   type Writer,
 } from "./wire-write.ts";
@@ -150,6 +152,7 @@ export function encodeConfChange(change: ConfChange): Uint8Array {
     open(w, 2);
     putUint(w, 1, STEP_TYPES.indexOf(step.type));
     putId(w, 2, step.id);
+    putTexts(w, 3, step.peerUrls ?? []);
     w.ldelim();
   }
   if (change.leaseMs !== undefined) putPresentUint(w, 3, change.leaseMs);
@@ -191,15 +194,17 @@ function readConfChange(r: Reader): ConfChange {
 function readStep(r: Reader): ConfChangeStep {
   let number = 0;
   let id = 0n;
+  const peerUrls: string[] = [];
   while (r.pos < r.len) {
     const tag = r.tag();
     if (tag >>> 3 === 1) number = readUint(r, tag, "step type");
     else if (tag >>> 3 === 2) id = readId(r, tag, "step id");
+    else if (tag >>> 3 === 3) readTexts(r, tag, "peerUrls", peerUrls, LIMITS.maxUrls);
     else skipField(r, tag);
   }
   const type = STEP_TYPES[number];
   if (type === undefined) throw new Refusal(`step type ${number} is unknown`);
-  return { type, id };
+  return peerUrls.length === 0 ? { type, id } : { type, id, peerUrls };
 }
 
 /**
@@ -210,13 +215,20 @@ export function confChangeProblem(change: ConfChange): string | undefined {
   const { joint, steps, leaseMs } = change;
   if (steps.length > MAX_STEPS) return `${steps.length} steps are more than ${MAX_STEPS}`;
   for (const step of steps) {
-    const problem = idProblem("step id", step.id);
+    const problem = idProblem("step id", step.id) ?? stepUrlsProblem(step);
     if (problem !== undefined) return problem;
   }
   if (joint && steps.length === 0) return "a joint change has no steps";
   if (leaseMs === undefined) return undefined;
   if (joint) return `a joint change has leaseMs ${leaseMs}`;
   return uintProblem("leaseMs", leaseMs, 0, LIMITS.maxLeaseMs);
+}
+
+function stepUrlsProblem({ type, peerUrls }: ConfChangeStep): string | undefined {
+  if (peerUrls === undefined) return undefined;
+  if (type === "remove") return "a removal has peerUrls";
+  // An empty list has the bytes of none.
+  return peerUrls.length === 0 ? "peerUrls are empty" : urlsProblem("peerUrls", peerUrls);
 }
 
 /** @throws AssertionError when the position is impossible or the configuration breaks an invariant */

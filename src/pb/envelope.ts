@@ -1,6 +1,6 @@
 /** What a normal log entry carries. Later versions add bodies; the frame around them stays. */
 import { fail, LIMITS, unreachable } from "../base/index.ts";
-import { idProblem, textProblem, uintProblem } from "./check.ts";
+import { idProblem, nameProblem, textProblem, uintProblem, urlsProblem } from "./check.ts";
 import { kvRequestProblem, readKvEntry, writeKvEntry } from "./kv-messages.ts";
 import {
   type Decoded,
@@ -17,18 +17,22 @@ import {
   Refusal,
   readId,
   readText,
+  readTexts,
   readUint,
   readVersion,
   refuseSecond,
   skipField,
 } from "./wire-read.ts";
-import { begin, finishLogged, open, putId, putText, putUint, type Writer } from "./wire-write.ts";
+import { begin, finishLogged, open, putId, putText, putTexts, putUint, type Writer } from "./wire-write.ts";
 
 const WHAT = "entry envelope";
 const NO_REQUEST: RequestId = { instance: 0n, sequence: 0 };
 
 /** Number of the body's field in EntryEnvelope (raft.proto). */
-const BODY_FIELD = { publish: 9, kv: 10 } as const satisfies Record<EntryBody["type"], number>;
+const BODY_FIELD = { publish: 9, kv: 10, updateMember: 11 } as const satisfies Record<
+  EntryBody["type"],
+  number
+>;
 
 /**
  * The bytes may share their ArrayBuffer with those of entries made just before and after.
@@ -64,6 +68,12 @@ function writeBody(w: Writer, body: EntryBody): void {
     case "publish":
       putId(w, 1, body.member);
       putId(w, 2, body.instance);
+      putText(w, 3, body.name);
+      putTexts(w, 4, body.clientUrls);
+      return;
+    case "updateMember":
+      putId(w, 1, body.member);
+      putTexts(w, 2, body.peerUrls);
       return;
     default:
       unreachable(body);
@@ -111,10 +121,11 @@ function readEnvelope(r: Reader): EntryEnvelope {
         guardRevision = readUint(r, tag, "guardRevision");
         break;
       case BODY_FIELD.publish:
+      case BODY_FIELD.updateMember:
       case BODY_FIELD.kv: {
         refuseSecond(body !== undefined, "body");
         const outer = enter(r, tag, "body");
-        body = field === BODY_FIELD.kv ? { type: "kv", request: readKvEntry(r) } : readPublish(r);
+        body = readBody(r, field);
         leave(r, outer);
         break;
       }
@@ -139,16 +150,37 @@ function readRequestId(r: Reader): RequestId {
   return { instance, sequence };
 }
 
+function readBody(r: Reader, field: number): EntryBody {
+  if (field === BODY_FIELD.kv) return { type: "kv", request: readKvEntry(r) };
+  return field === BODY_FIELD.publish ? readPublish(r) : readUpdateMember(r);
+}
+
 function readPublish(r: Reader): EntryBody {
   let member = 0n;
   let instance = 0n;
+  let name = "";
+  const clientUrls: string[] = [];
   while (r.pos < r.len) {
     const tag = r.tag();
     if (tag >>> 3 === 1) member = readId(r, tag, "member");
     else if (tag >>> 3 === 2) instance = readId(r, tag, "instance");
+    else if (tag >>> 3 === 3) name = readText(r, tag, "name");
+    else if (tag >>> 3 === 4) readTexts(r, tag, "clientUrls", clientUrls, LIMITS.maxUrls);
     else skipField(r, tag);
   }
-  return { type: "publish", member, instance };
+  return { type: "publish", member, instance, name, clientUrls };
+}
+
+function readUpdateMember(r: Reader): EntryBody {
+  let member = 0n;
+  const peerUrls: string[] = [];
+  while (r.pos < r.len) {
+    const tag = r.tag();
+    if (tag >>> 3 === 1) member = readId(r, tag, "member");
+    else if (tag >>> 3 === 2) readTexts(r, tag, "peerUrls", peerUrls, LIMITS.maxUrls);
+    else skipField(r, tag);
+  }
+  return { type: "updateMember", member, peerUrls };
 }
 
 function envelopeProblem(envelope: EntryEnvelope): string | undefined {
@@ -177,7 +209,15 @@ function bodyProblem(body: EntryBody): string | undefined {
     case "kv":
       return kvRequestProblem(body.request);
     case "publish":
-      return idProblem("member", body.member) ?? idProblem("instance", body.instance);
+      return (
+        idProblem("member", body.member) ??
+        idProblem("instance", body.instance) ??
+        nameProblem(body.name) ??
+        urlsProblem("clientUrls", body.clientUrls)
+      );
+    case "updateMember":
+      if (body.peerUrls.length === 0) return "peerUrls are empty";
+      return idProblem("member", body.member) ?? urlsProblem("peerUrls", body.peerUrls);
     default:
       return unreachable(body);
   }

@@ -1,3 +1,4 @@
+export { nameProblem, urlsProblem } from "./check.ts";
 export {
   confChangeProblem,
   confStateProblem,
@@ -34,8 +35,10 @@ export {
   encodeWatchEvent,
   keyValueSize,
 } from "./kv-value.ts";
+export { decodeMemberRecord, encodeMemberRecord } from "./member-record.ts";
 export { decodeMessage, encodeMessage } from "./message.ts";
 export { messageProblem } from "./message-check.ts";
+export { decodeRelay, encodeRelay, isRelay } from "./relay.ts";
 export type { MemberInfo } from "./services.ts";
 export * as services from "./services.ts";
 export { decodeSnapshotFrame, encodeSnapshotFrame } from "./snapshot-frame.ts";
@@ -44,9 +47,13 @@ export {
   ENVELOPE_VERSION,
   type EntryBody,
   type EntryEnvelope,
+  type MemberRecord,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
   type PeerVerdict,
+  type Relay,
+  type RelayedAnswer,
+  type RelayedRequest,
   type RequestId,
   type SnapshotFrame,
 } from "./types.ts";

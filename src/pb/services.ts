@@ -92,6 +92,17 @@ export const memberListResponse = message("member list response", {
   members: list(2, memberCodec),
 });
 
+export const memberAddRequest = message("member add request", { peerUrls: texts(1), isLearner: flag(2) });
+
+export const memberAddResponse = message("member add response", {
+  header,
+  /** The new one. */
+  member: nested(2, memberCodec),
+  members: list(3, memberCodec),
+});
+
+export const memberUpdateRequest = message("member update request", { id: memberId(1), peerUrls: texts(2) });
+
 /** Requests that name a member and nothing else: MemberRemove, MemberPromote. */
 export const memberIdRequest = message("member request", { id: memberId(1) });
 

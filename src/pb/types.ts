@@ -2,8 +2,8 @@
  * What is encoded besides the consensus messages of `raft/types.ts`: the entry envelope, the peer handshake and the
  * frames of a snapshot stream. These formats are frozen: later work adds fields, it does not change these.
  */
-import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
-import type { SnapshotMeta } from "../raft/types.ts";
+import type { ClusterId, InstanceId, KvError, MemberId } from "../base/index.ts";
+import type { ConfChange, SnapshotMeta } from "../raft/types.ts";
 import type { KvRequest } from "./kv.ts";
 
 /** Version of the entry envelope, of the peer protocol, and of the log format, that this build writes. */
@@ -35,8 +35,32 @@ export interface EntryEnvelope {
 export type EntryBody =
   /** A request of etcd's API. Its bytes may be views of the entry's data. */
   | { readonly type: "kv"; readonly request: KvRequest }
-  /** A member announces its data directory's instance; the first one pins it (DESIGN §5). */
-  | { readonly type: "publish"; readonly member: MemberId; readonly instance: InstanceId };
+  /**
+   * A member announces its data directory's instance; the first one pins it (DESIGN §5). With that one it may change
+   * its name, which may be empty, and its clients' URLs.
+   */
+  | {
+      readonly type: "publish";
+      readonly member: MemberId;
+      readonly instance: InstanceId;
+      readonly name: string;
+      readonly clientUrls: readonly string[];
+    }
+  /** Where a member listens for its peers from now on; at least one URL. */
+  | { readonly type: "updateMember"; readonly member: MemberId; readonly peerUrls: readonly string[] };
+
+/** What is agreed about a member beside its place in the configuration; a record of the applied state. */
+export interface MemberRecord {
+  /** Of the data directory that it is pinned to; 0: none was announced yet. */
+  readonly instance: InstanceId;
+  /** Then everything else is empty. */
+  readonly removed: boolean;
+  /** Empty: none was published yet, or it has none. */
+  readonly name: string;
+  /** Empty: nobody said it. */
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+}
 
 /**
  * First frame in each direction of every peer connection; no other frame is read before it was accepted.
@@ -86,6 +110,32 @@ export type SnapshotFrame =
       /** Running hash over all records in order (base/hash.ts), unsigned 32-bit. */
       readonly hash: number;
     };
+
+/** What only the leader does. */
+export type RelayedRequest =
+  | { readonly type: "leaseKeepAlive"; readonly lease: bigint }
+  | { readonly type: "leaseTimeToLive"; readonly lease: bigint; readonly keys: boolean }
+  | { readonly type: "changeMembers"; readonly change: ConfChange };
+
+/** What came of it; as `Answer` in member/types.ts, which has the ID of the one who waits. */
+export type RelayedAnswer =
+  | { readonly type: "leaseKept"; readonly index: number; readonly revision: number; readonly ttl: number }
+  | {
+      readonly type: "leaseTtl";
+      readonly index: number;
+      readonly revision: number;
+      readonly ttl: number;
+      readonly grantedTtl: number;
+      readonly keys: readonly Uint8Array[];
+    }
+  | { readonly type: "changed"; readonly index: number }
+  | { readonly type: "refused"; readonly error: KvError }
+  | { readonly type: "unknown"; readonly reason: string };
+
+/** `number` is the asking member's, never used twice on a connection, and comes back with the answer. */
+export type Relay =
+  | { readonly type: "ask"; readonly number: number; readonly request: RelayedRequest }
+  | { readonly type: "reply"; readonly number: number; readonly answer: RelayedAnswer };
 
 /** Decoding gives a value, or the reason why the bytes were refused. Decoders never throw on bad bytes. */
 export type Decoded<T> =

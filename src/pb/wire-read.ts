@@ -170,6 +170,12 @@ export function readText(r: Reader, tag: number, what: string): string {
   }
 }
 
+/** Appends one string of a list to `into`; more than `max` are refused. */
+export function readTexts(r: Reader, tag: number, what: string, into: string[], max: number): void {
+  if (into.length === max) throw new Refusal(`more than ${max} ${what}`);
+  into.push(readText(r, tag, what));
+}
+
 /**
  * Reads bytes that may live on alone, such as a value of a snapshot: a copy, unless they fill half of the
  * buffer that they lie in, so that one small value never pins a large network buffer. Whoever decodes gives

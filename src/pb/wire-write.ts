@@ -180,6 +180,11 @@ export function putText(w: Writer, field: number, text: string): void {
   if (text !== "") w.uint32((field << 3) | LENGTH_DELIMITED).string(text);
 }
 
+/** Writes the strings of a list, the empty ones too. */
+export function putTexts(w: Writer, field: number, texts: readonly string[]): void {
+  for (const text of texts) w.uint32((field << 3) | LENGTH_DELIMITED).string(text);
+}
+
 /** Writes bytes; none are left out. */
 export function putBytes(w: Writer, field: number, bytes: Uint8Array): void {
   if (bytes.length > 0) w.uint32((field << 3) | LENGTH_DELIMITED).bytes(bytes);

@@ -4,6 +4,7 @@
  * cross, and a member that joins with an empty log and knows nobody can answer whoever calls it. The price is a second
  * socket for each pair.
  */
+import type { Relay } from "../pb/index.ts";
 import type { Message } from "../raft/types.ts";
 import type { Closed, Connection, ConnectionUser } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
@@ -65,6 +66,12 @@ export class Link {
   post(message: Message): boolean {
     const connection = this.#connection;
     return connection !== undefined && this.#outbox.post(message, connection.unsentBytes);
+  }
+
+  /** As `post`, for a question or an answer. */
+  relay(relay: Relay): boolean {
+    const connection = this.#connection;
+    return connection !== undefined && this.#outbox.postRelay(relay, connection.unsentBytes);
   }
 
   /** Sends what waits, as far as the connection takes it now. */

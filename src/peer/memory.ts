@@ -5,7 +5,14 @@
  */
 import { hex, type MemberId } from "../base/index.ts";
 import type { PeerAddress, PeerHandler, PeerTransport, SnapshotSink } from "../env/index.ts";
-import { decodeMessage, PEER_PROTOCOL_VERSION, type PeerHello } from "../pb/index.ts";
+import {
+  decodeMessage,
+  decodeRelay,
+  isRelay,
+  PEER_PROTOCOL_VERSION,
+  type PeerHello,
+  type Relay,
+} from "../pb/index.ts";
 import type { Message } from "../raft/types.ts";
 import { judgeHello } from "./handshake.ts";
 import { MemoryStream } from "./memory-stream.ts";
@@ -237,6 +244,12 @@ export class MemoryPeers implements PeerTransport {
     for (const peer of lost) this.#network.notice(() => this.lost(peer));
   }
 
+  relay(to: MemberId, relay: Relay): void {
+    if (this.#isClosed) return;
+    const posted = this.#network.outboxOf(this, to)?.postRelay(relay, 0) === true;
+    if (!posted) this.#network.notice(() => this.lost(to));
+  }
+
   openSnapshot(to: MemberId, signal: AbortSignal): Promise<SnapshotSink> {
     return new Promise((resolve, reject) => {
       this.#network.notice(() => {
@@ -263,6 +276,10 @@ export class MemoryPeers implements PeerTransport {
 
   lost(peer: MemberId): void {
     if (!this.#isClosed) this.handler.unreachable(peer);
+  }
+
+  relayed(from: MemberId, relay: Relay): void {
+    if (!this.#isClosed) this.handler.relayed(from, relay);
   }
 
   receive(message: Message): void {
@@ -293,6 +310,12 @@ function judge(judging: MemoryPeers, other: MemoryPeers, purpose: PeerHello["pur
 
 function deliver(from: MemoryPeers, to: MemoryPeers, outbox: Outbox): void {
   for (const bytes of outbox.take(1)) {
+    if (isRelay(bytes)) {
+      const relay = decodeRelay(bytes);
+      if (relay.type === "refused") throw new Error(relay.reason);
+      to.relayed(from.id, relay.value);
+      continue;
+    }
     const decoded = decodeMessage(bytes);
     if (decoded.type === "refused") throw new Error(decoded.reason);
     if (decoded.value.from !== from.id || decoded.value.to !== to.id) {

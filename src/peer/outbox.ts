@@ -3,7 +3,7 @@
  * message is encoded once, when it is taken. Bounded in bytes; what does not fit is refused and the caller reports it,
  * because the core sends again by itself and old messages are worth little. Pure: the memory twin queues by it too.
  */
-import { encodeMessage } from "../pb/index.ts";
+import { encodeMessage, encodeRelay, type Relay } from "../pb/index.ts";
 import type { Message } from "../raft/types.ts";
 
 /** Heartbeats and answers that wait, bytes; a thousand of them. A peer that leaves so many lying is silent. */
@@ -47,11 +47,13 @@ export class Outbox {
     const used = queue.bytes + (urgent ? 0 : unsentBytes);
     // Full anyway: nothing is encoded in order to be dropped.
     if (used >= max && queue.bytes > 0) return false;
-    const frame = encodeMessage(message);
-    if (queue.bytes > 0 && used + frame.length > max) return false;
-    queue.frames.push(frame);
-    queue.bytes += frame.length;
-    return true;
+    return put(queue, encodeMessage(message), used, max);
+  }
+
+  /** Takes a relay, which waits in line with the messages that are no heartbeats; otherwise as `post`. */
+  postRelay(relay: Relay, unsentBytes: number): boolean {
+    const used = this.#rest.bytes + unsentBytes;
+    return put(this.#rest, encodeRelay(relay), used, this.#maxBytes);
   }
 
   /** The next frames in the order in which they are sent: at least one if any waits, and few beyond `maxBytes`. */
@@ -68,6 +70,14 @@ export class Outbox {
     for (const queue of [this.#urgent, this.#rest]) reset(queue);
     return lost;
   }
+}
+
+/** Puts a frame behind the others; false: there is no room. Alone it may be larger than all that may wait. */
+function put(queue: Queue, frame: Uint8Array, used: number, max: number): boolean {
+  if (queue.bytes > 0 && used + frame.length > max) return false;
+  queue.frames.push(frame);
+  queue.bytes += frame.length;
+  return true;
 }
 
 /** Moves frames until `maxBytes` are used up; gives what is left of them. */

@@ -13,7 +13,7 @@ import type {
   Random,
   SnapshotSink,
 } from "../env/index.ts";
-import { decodeMessage, type PeerHello } from "../pb/index.ts";
+import { decodeMessage, decodeRelay, isRelay, type PeerHello, type Relay } from "../pb/index.ts";
 import type { Message } from "../raft/types.ts";
 import type { Called, Closed, Connection, ConnectionContext, ConnectionOwner } from "./connection.ts";
 import { dial } from "./dial.ts";
@@ -117,6 +117,14 @@ export class TcpPeers implements PeerTransport {
       if (link?.post(message) === true) this.#unflushed.add(link);
       else this.#lost.add(message.to);
     }
+    this.#endTurn();
+  }
+
+  relay(to: MemberId, relay: Relay): void {
+    if (this.#isClosed) return;
+    const link = this.#links.get(to);
+    if (link?.relay(relay) === true) this.#unflushed.add(link);
+    else this.#lost.add(to);
     this.#endTurn();
   }
 
@@ -267,6 +275,12 @@ export class TcpPeers implements PeerTransport {
 
   #receive(peer: MemberId, connection: Connection, bytes: Uint8Array): void {
     const { handler } = this.#mustRun();
+    if (isRelay(bytes)) {
+      const relay = decodeRelay(bytes);
+      if (relay.type === "refused") connection.close({ type: "garbage", reason: relay.reason });
+      else handler.relayed(peer, relay.value);
+      return;
+    }
     const decoded = decodeMessage(bytes);
     if (decoded.type === "refused") {
       connection.close({ type: "garbage", reason: decoded.reason });

@@ -46,6 +46,11 @@ export interface ConfState {
 export type ConfChangeStep = {
   readonly type: "addVoter" | "addLearner" | "remove";
   readonly id: MemberId;
+  /**
+   * Where a member that is added listens for its peers, at least one; consensus does not look at it. undefined: it is
+   * a member already, or nobody said it. Never with `remove`.
+   */
+  readonly peerUrls?: readonly string[];
 };
 
 /**

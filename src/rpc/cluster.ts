@@ -1,50 +1,39 @@
 /**
- * etcd's Cluster service, as far as the replicated configuration goes: it has who is a member, not their names and
- * addresses. Those come from the member directory of this process, so adding a member and changing its addresses is
- * refused until they are replicated.
+ * etcd's Cluster service. Who is a member and where it is reached is replicated; changes are judged by the leader.
  *
  * Headers of this service carry no revision, as in etcd.
  */
 import { ERR, type MemberId } from "../base/index.ts";
-import { type MemberInfo, services } from "../pb/index.ts";
+import type { Random } from "../env/index.ts";
+import type { Request } from "../member/types.ts";
+import { services } from "../pb/index.ts";
 import type { ConfChangeStep } from "../raft/types.ts";
-import { type CallContext, failed, type Method, malformed, ok, type Reply, unimplemented } from "./call.ts";
-import { ask, askLeader, headerOf, type RpcContext } from "./context.ts";
-import { errorOf, RPC_ERR } from "./error-map.ts";
+import { type CallContext, failed, type Method, malformed, ok, type Reply } from "./call.ts";
+import { ask, headerOf, type RpcContext } from "./context.ts";
+import { errorOf } from "./error-map.ts";
 import { probeRead } from "./health-checks.ts";
 import { unexpected } from "./kv.ts";
 
-const ADDRESSES_ARE_LOCAL =
-  "addresses of members are not replicated yet: stop the cluster and start every member with the new --initial-cluster";
+/** Scheme, host and port and nothing behind them, as etcd wants it. */
+const PEER_URL = /^https?:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/?#@[\]]+):\d{1,5}$/;
 
 export function clusterMethods(ctx: RpcContext): readonly (readonly [path: string, method: Method])[] {
-  const refuse = async (): Promise<Reply> => failed(unimplemented(ADDRESSES_ARE_LOCAL));
+  const { memberIdRequest } = services;
+  const unary = (name: string, handle: (bytes: Uint8Array, call: CallContext) => Promise<Reply>) =>
+    [`/etcdserverpb.Cluster/${name}`, { type: "unary", handle }] as const;
+  const step = (type: ConfChangeStep["type"]) => async (bytes: Uint8Array, call: CallContext) => {
+    const decoded = memberIdRequest.decode(bytes);
+    if (decoded.type === "refused") return failed(malformed(decoded.reason));
+    const refused = await change(ctx, changeOf({ type, id: decoded.value.id }), call);
+    return refused ?? memberList(ctx);
+  };
   return [
-    ["/etcdserverpb.Cluster/MemberList", { type: "unary", handle: (bytes, call) => list(ctx, bytes, call) }],
-    ["/etcdserverpb.Cluster/MemberAdd", { type: "unary", handle: refuse }],
-    ["/etcdserverpb.Cluster/MemberUpdate", { type: "unary", handle: refuse }],
-    [
-      "/etcdserverpb.Cluster/MemberRemove",
-      { type: "unary", handle: (bytes, call) => change(ctx, bytes, call, "remove") },
-    ],
-    [
-      "/etcdserverpb.Cluster/MemberPromote",
-      { type: "unary", handle: (bytes, call) => change(ctx, bytes, call, "addVoter") },
-    ],
+    unary("MemberList", (bytes, call) => list(ctx, bytes, call)),
+    unary("MemberAdd", (bytes, call) => add(ctx, bytes, call)),
+    unary("MemberUpdate", (bytes, call) => update(ctx, bytes, call)),
+    unary("MemberRemove", step("remove")),
+    unary("MemberPromote", step("addVoter")),
   ];
-}
-
-/** All members of the applied configuration, in order of ID. */
-export function membersOf({ facade, directory }: RpcContext): readonly MemberInfo[] {
-  const { conf } = facade.status();
-  const learners = new Set([...conf.learners, ...conf.learnersNext]);
-  const ids = new Set([...conf.voters, ...conf.votersOutgoing, ...learners]);
-  return [...ids]
-    .sort((a, b) => (a < b ? -1 : 1))
-    .map((id) => {
-      const { name, peerUrls, clientUrls } = directory.find(id) ?? { name: "", peerUrls: [], clientUrls: [] };
-      return { id, name, peerUrls, clientUrls, isLearner: learners.has(id) };
-    });
 }
 
 async function list(ctx: RpcContext, bytes: Uint8Array, call: CallContext): Promise<Reply> {
@@ -58,34 +47,61 @@ async function list(ctx: RpcContext, bytes: Uint8Array, call: CallContext): Prom
   return memberList(ctx);
 }
 
-async function change(
-  ctx: RpcContext,
-  bytes: Uint8Array,
-  call: CallContext,
-  type: ConfChangeStep["type"],
-): Promise<Reply> {
-  const decoded = services.memberIdRequest.decode(bytes);
+/** The ID is drawn here, as etcd's members hash one from the URLs and the time; a member that joins looks it up. */
+async function add(ctx: RpcContext, bytes: Uint8Array, call: CallContext): Promise<Reply> {
+  const decoded = services.memberAddRequest.decode(bytes);
   if (decoded.type === "refused") return failed(malformed(decoded.reason));
-  const { id } = decoded.value;
-  const problem = changeProblem(ctx, type, id);
-  if (problem !== undefined) return failed(problem);
-  const conf = { joint: false, steps: [{ type, id }], leaseMs: undefined };
-  const answer = await askLeader(ctx, { type: "changeMembers", change: conf }, call.signal);
-  if (answer.type === "refused" || answer.type === "unknown") return failed(errorOf(answer));
-  if (answer.type !== "changed") return unexpected(answer.type, "member change");
-  return memberList(ctx);
+  const peerUrls = [...decoded.value.peerUrls].sort();
+  if (!areUrls(peerUrls)) return failed(ERR.memberUrlsInvalid);
+  const id = drawMember(ctx.random);
+  const type = decoded.value.isLearner ? "addLearner" : "addVoter";
+  const refused = await change(ctx, changeOf({ type, id, peerUrls }), call);
+  if (refused !== undefined) return refused;
+  const members = ctx.facade.members();
+  const { isLearner } = decoded.value;
+  const member = members.find((one) => one.id === id) ?? {
+    id,
+    name: "",
+    peerUrls,
+    clientUrls: [],
+    isLearner,
+  };
+  return ok(services.memberAddResponse.encode({ header: headerOf(ctx, 0), member, members }));
 }
 
-function changeProblem({ facade }: RpcContext, type: ConfChangeStep["type"], id: MemberId) {
-  const { conf } = facade.status();
-  const isLearner = conf.learners.includes(id);
-  if (!isLearner && !conf.voters.includes(id)) return RPC_ERR.memberNotFound;
-  if (type === "addVoter" && !isLearner) return RPC_ERR.memberNotLearner;
-  // The last voter would leave nobody to decide anything.
-  if (type === "remove" && !isLearner && conf.voters.length === 1) return ERR.changeInvalid;
+async function update(ctx: RpcContext, bytes: Uint8Array, call: CallContext): Promise<Reply> {
+  const decoded = services.memberUpdateRequest.decode(bytes);
+  if (decoded.type === "refused") return failed(malformed(decoded.reason));
+  const { id: member } = decoded.value;
+  const peerUrls = [...decoded.value.peerUrls].sort();
+  if (!areUrls(peerUrls)) return failed(ERR.memberUrlsInvalid);
+  return (await change(ctx, { type: "updateMember", member, peerUrls }, call)) ?? memberList(ctx);
+}
+
+/** Has a change made; undefined: it is applied here, too, unless this member is cut off. Otherwise why not. */
+async function change(ctx: RpcContext, request: Request, call: CallContext): Promise<Reply | undefined> {
+  const answer = await ask(ctx, request, call.signal);
+  if (answer.type === "refused" || answer.type === "unknown") return failed(errorOf(answer));
+  if (answer.type !== "changed") return unexpected(answer.type, "member change");
+  // The leader has applied it; whoever asked it reads its own list, and may lag. If this read fails the change is
+  // made all the same, and the list may be old.
+  if (ctx.facade.status().applied < answer.index) await ask(ctx, probeRead(false), call.signal);
   return undefined;
 }
 
+function changeOf(step: ConfChangeStep): Request {
+  return { type: "changeMembers", change: { joint: false, steps: [step], leaseMs: undefined } };
+}
+
+function areUrls(urls: readonly string[]): boolean {
+  return urls.length > 0 && urls.every((url) => PEER_URL.test(url));
+}
+
+/** Members remember for ever who was removed, and refuse one of these; 63 bits do not meet by chance. */
+function drawMember(random: Random): MemberId {
+  return (BigInt(random.int(0, 2 ** 32)) << 32n) | BigInt(random.int(1, 2 ** 32));
+}
+
 function memberList(ctx: RpcContext): Reply {
-  return ok(services.memberListResponse.encode({ header: headerOf(ctx, 0), members: membersOf(ctx) }));
+  return ok(services.memberListResponse.encode({ header: headerOf(ctx, 0), members: ctx.facade.members() }));
 }

@@ -1,23 +1,10 @@
 /**
  * What all services share: the member, its neighbours, and how an answer of it is waited for.
  */
-import { ERR, type MemberId } from "../base/index.ts";
-import type { Clock } from "../env/index.ts";
+import type { Clock, Random } from "../env/index.ts";
 import type { Answer, Request } from "../member/types.ts";
-import type { MemberInfo, ResponseHeader } from "../pb/index.ts";
+import type { ResponseHeader } from "../pb/index.ts";
 import type { MemberFacade } from "./facade.ts";
-
-/** Names and addresses of the members; who is a member is the configuration's business. */
-export interface MemberDirectory {
-  /** undefined: nothing is known but the ID. */
-  find(id: MemberId): Pick<MemberInfo, "name" | "peerUrls" | "clientUrls"> | undefined;
-}
-
-/**
- * Asks the leader what only the leader answers. The answer is as a facade gives it; whoever cannot reach the leader
- * answers `refused` with ERR.noLeader.
- */
-export type Forward = (request: Request, signal: AbortSignal | undefined) => Promise<Answer>;
 
 export interface RpcOptions {
   /** Version that Status reports; clients parse it and look for features by it. */
@@ -37,10 +24,9 @@ export const DEFAULT_RPC_OPTIONS: RpcOptions = {
 
 export interface RpcContext {
   readonly facade: MemberFacade;
-  readonly directory: MemberDirectory;
+  /** Identities of members that are added are drawn from it. */
+  readonly random: Random;
   readonly clock: Clock;
-  /** undefined: there is no way to the leader yet. */
-  readonly forward: Forward | undefined;
   readonly options: RpcOptions;
 }
 
@@ -54,23 +40,14 @@ export function headerOf({ facade }: RpcContext, revision: number): ResponseHead
   };
 }
 
-/** Asks the local member. @param signal undefined: the answer is wanted in any case */
+/**
+ * Asks the local member, which asks the leader what only that one answers.
+ * @param signal undefined: the answer is wanted in any case
+ */
 export function ask(
   { facade }: RpcContext,
   request: Request,
   signal: AbortSignal | undefined,
 ): Promise<Answer> {
   return facade.request(request, signal);
-}
-
-/** Asks the local member, and if only the leader can answer, the leader. */
-export async function askLeader(
-  ctx: RpcContext,
-  request: Request,
-  signal: AbortSignal | undefined,
-): Promise<Answer> {
-  const answer = await ask(ctx, request, signal);
-  if (answer.type !== "refused" || answer.error !== ERR.notLeader) return answer;
-  // etcd's members ask the leader themselves; one that cannot reach it says that there is none.
-  return ctx.forward === undefined ? { ...answer, error: ERR.noLeader } : ctx.forward(request, signal);
 }

@@ -17,8 +17,6 @@ function error(code: Code, text: string): KvError {
 
 /** Refusals of the services themselves, of which the replicated state knows nothing. */
 export const RPC_ERR = {
-  memberNotFound: error(CODE.notFound, "member not found"),
-  memberNotLearner: error(CODE.failedPrecondition, "can only promote a learner member"),
   transferTimeout: error(CODE.unknown, "request timed out, leader transfer took too long"),
   canceled: { code: CODE.canceled, message: "context canceled" },
 } as const satisfies Record<string, KvError>;

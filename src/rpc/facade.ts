@@ -2,8 +2,9 @@
  * What the services see of a member: the driver (`server/`) in production and in the simulator's second tier, an
  * in-memory one in tests. It knows no transport, and the services know no member machine.
  */
+
 import type { ClusterId, MemberId } from "../base/index.ts";
-import type { Answer, MemberStatus, Request } from "../member/types.ts";
+import type { Answer, ListedMember, MemberStatus, Request } from "../member/types.ts";
 import type { WatchCreate, WatchOutput } from "../watch/types.ts";
 
 /** An alarm that is raised, as the replicated state has it. */
@@ -30,12 +31,15 @@ export interface MemberFacade {
   readonly member: MemberId;
   /**
    * Asks; the answer comes once, by the member's own deadline at the latest. Never rejects. An aborted signal means
-   * that nobody waits any more: the answer is dropped, what was proposed may still take effect.
+   * that nobody waits any more: the answer is dropped, what was proposed may still take effect. What only the leader
+   * does for a lease or a membership is asked of the leader, unless the member knows none.
    */
   request(request: Request, signal?: AbortSignal): Promise<Answer>;
   /** @param onReady called, at most once until the stream was drained, when `take` has something */
   openWatch(onReady: () => void): WatchFacade;
   status(): MemberStatus;
+  /** The members of the applied configuration, in order of ID. */
+  members(): readonly ListedMember[];
   store(): StoreFacts;
 }
 

@@ -8,11 +8,8 @@ export type {
   StreamSession,
   UnaryHandler,
 } from "./call.ts";
-export { membersOf } from "./cluster.ts";
 export {
   DEFAULT_RPC_OPTIONS,
-  type Forward,
-  type MemberDirectory,
   type RpcOptions,
 } from "./context.ts";
 export { errorOf, type Status, statusOf } from "./error-map.ts";

@@ -12,7 +12,7 @@ import {
   type StreamOutput,
   type StreamSession,
 } from "./call.ts";
-import { ask, askLeader, headerOf, type RpcContext } from "./context.ts";
+import { ask, headerOf, type RpcContext } from "./context.ts";
 import { errorOf } from "./error-map.ts";
 import { plain, unexpected } from "./kv.ts";
 
@@ -39,7 +39,7 @@ async function timeToLive(ctx: RpcContext, bytes: Uint8Array, call: CallContext)
   const decoded = services.leaseTimeToLiveRequest.decode(bytes);
   if (decoded.type === "refused") return failed(malformed(decoded.reason));
   const { id, keys } = decoded.value;
-  const answer = await askLeader(ctx, { type: "leaseTimeToLive", lease: id, keys }, call.signal);
+  const answer = await ask(ctx, { type: "leaseTimeToLive", lease: id, keys }, call.signal);
   if (answer.type === "refused" || answer.type === "unknown") return failed(errorOf(answer));
   if (answer.type !== "leaseTtl") return unexpected(answer.type, "lease time to live");
   const { ttl, grantedTtl } = answer;
@@ -92,7 +92,7 @@ class KeepAliveSession implements StreamSession {
     };
     // Whether somebody still waits is known here; a listener per keepalive would burden the signal of the stream.
     // A facade never rejects: what is thrown here is a bug, and an unhandled rejection ends the process.
-    void askLeader(this.#ctx, { type: "leaseKeepAlive", lease: id }, undefined).then(answered);
+    void ask(this.#ctx, { type: "leaseKeepAlive", lease: id }, undefined).then(answered);
   }
 
   /** The client has asked everything: status OK comes behind the answers. */

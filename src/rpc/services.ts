@@ -3,7 +3,7 @@
  * the client insists on one, and the little that a learner may serve.
  */
 import { ERR, type KvError } from "../base/index.ts";
-import type { Clock } from "../env/index.ts";
+import type { Clock, Random } from "../env/index.ts";
 import { RequestBudget } from "./budget.ts";
 import {
   type CallContext,
@@ -16,13 +16,7 @@ import {
   type UnaryHandler,
 } from "./call.ts";
 import { clusterMethods } from "./cluster.ts";
-import {
-  DEFAULT_RPC_OPTIONS,
-  type Forward,
-  type MemberDirectory,
-  type RpcContext,
-  type RpcOptions,
-} from "./context.ts";
+import { DEFAULT_RPC_OPTIONS, type RpcContext, type RpcOptions } from "./context.ts";
 import { RPC_ERR } from "./error-map.ts";
 import type { MemberFacade } from "./facade.ts";
 import { healthMethods } from "./health.ts";
@@ -50,22 +44,17 @@ export interface Services {
   stop(): void;
 }
 
-/**
- * The services of a member.
- *
- * @param deps.forward undefined: what only the leader answers is refused elsewhere with `no leader`
- */
+/** The services of a member. */
 export function createServices(
   deps: {
     readonly facade: MemberFacade;
-    readonly directory: MemberDirectory;
+    readonly random: Random;
     readonly clock: Clock;
-    readonly forward?: Forward;
   },
   options: Partial<RpcOptions> = {},
 ): Services {
   const merged = { ...DEFAULT_RPC_OPTIONS, ...options };
-  const ctx: RpcContext = { ...deps, forward: deps.forward, options: merged };
+  const ctx: RpcContext = { ...deps, options: merged };
   const guard = new Guard(ctx);
   const methods = new Map<string, Method>();
   const all = [

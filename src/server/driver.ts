@@ -6,16 +6,18 @@
  * The rule of the pump: one input at a time, and all effects of it before the next. What comes in while effects are
  * carried out waits in line. Nothing is ever awaited in between, so a completion finds the state that it left.
  */
-import { membersOf } from "../apply/index.ts";
+import type { ListedMember } from "../apply/index.ts";
 import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendMeta, MonoMs, PeerHandler, PeerStanding, SnapshotTaker } from "../env/index.ts";
 import type { Answer, Effects, Member, MemberStatus, ReceivedSnapshot, Request } from "../member/index.ts";
-import type { ConfState, Message, SnapshotMeta } from "../raft/index.ts";
+import type { Relay } from "../pb/index.ts";
+import type { Message, SnapshotMeta } from "../raft/index.ts";
 import type { MemberFacade, StoreFacts, WatchFacade } from "../rpc/facade.ts";
 import type { Wal } from "../wal/index.ts";
 import { DriverError, type FailedPart, failureOf } from "./errors.ts";
 import { loadState } from "./loading.ts";
 import { LogPump } from "./log-writer.ts";
+import { Relays, relayable } from "./relays.ts";
 import { REFUSING, SnapshotIn } from "./snapshot-in.ts";
 import { SnapshotOut } from "./snapshot-out.ts";
 import { States } from "./states.ts";
@@ -51,12 +53,13 @@ export class Driver implements MemberFacade, PeerHandler {
   readonly #in: SnapshotIn;
   readonly #wakeUp: WakeUp;
   readonly #waiters = new Waiters();
+  readonly #relays: Relays;
   readonly #doorHost: DoorHost;
   /** `starting`: nothing goes in or out yet. `over`: stopped or failed, nothing does any more. */
   #phase: "starting" | "running" | "over" = "starting";
   #isPumping = false;
   readonly #inLine: ((now: MonoMs) => void)[] = [];
-  #conf: ConfState | undefined;
+  #members: readonly ListedMember[] | undefined;
   #leadership: Pick<MemberStatus, "role" | "term" | "leader"> = {
     role: "follower",
     term: 0,
@@ -106,6 +109,13 @@ export class Driver implements MemberFacade, PeerHandler {
     this.#ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
+    this.#relays = new Relays({
+      clock,
+      peers,
+      timeoutMs: options.member.requestTimeoutMs,
+      leader: () => (this.#machine.leader === this.member ? NO_MEMBER : this.#machine.leader),
+      ask: (request) => this.#ask(request),
+    });
     this.#doorHost = {
       use: (run, otherwise) => this.#use(run, otherwise),
       afterwards: (run) => this.#afterwards(run),
@@ -121,6 +131,16 @@ export class Driver implements MemberFacade, PeerHandler {
   }
 
   request(request: Request, signal?: AbortSignal): Promise<Answer> {
+    const relayed = relayable(request);
+    const answered = this.#ask(request, signal);
+    if (relayed === undefined) return answered;
+    return answered.then((answer) => {
+      const isElsewhere = answer.type === "refused" && answer.error === ERR.notLeader;
+      return isElsewhere ? this.#relays.ask(relayed, signal) : answer;
+    });
+  }
+
+  #ask(request: Request, signal?: AbortSignal): Promise<Answer> {
     if (signal?.aborted === true) return Promise.resolve(given(0));
     if (this.#phase !== "running") return Promise.resolve({ type: "refused", id: 0, error: ERR.stopped });
     if (this.#inLine.length >= MAX_IN_LINE) {
@@ -139,6 +159,10 @@ export class Driver implements MemberFacade, PeerHandler {
 
   status(): MemberStatus {
     return this.#machine.status();
+  }
+
+  members(): readonly ListedMember[] {
+    return this.#machine.members();
   }
 
   store(): StoreFacts {
@@ -162,7 +186,12 @@ export class Driver implements MemberFacade, PeerHandler {
     if (this.#inLine.length < MAX_IN_LINE) this.#give((now) => this.#machine.step(now, message));
   }
 
+  relayed(from: MemberId, relay: Relay): void {
+    this.#relays.take(from, relay);
+  }
+
   unreachable(peer: MemberId): void {
+    this.#relays.lost(peer);
     this.#give((now) => this.#machine.unreachable(now, peer));
   }
 
@@ -227,11 +256,14 @@ export class Driver implements MemberFacade, PeerHandler {
   /** What follows from a state that has come to rest. */
   #settle(): void {
     if (this.#phase !== "running") return;
-    const { conf, isEnded } = this.#machine;
-    if (conf !== this.#conf) {
-      this.#conf = conf;
-      const others = membersOf(conf).filter((id) => id !== this.member);
-      this.#ports.peers.setPeers(others.map((id) => ({ id, urls: this.#options.addressOf(id) })));
+    const { isEnded } = this.#machine;
+    const members = this.#machine.members();
+    if (members !== this.#members) {
+      this.#members = members;
+      const others = members.filter(({ id }) => id !== this.member);
+      const urlsOf = (id: MemberId, known: readonly string[]): readonly string[] =>
+        known.length > 0 ? known : this.#options.addressOf(id);
+      this.#ports.peers.setPeers(others.map(({ id, peerUrls }) => ({ id, urls: urlsOf(id, peerUrls) })));
     }
     this.#noteLeadership();
     if (isEnded) this.#markEnded();
@@ -305,6 +337,7 @@ export class Driver implements MemberFacade, PeerHandler {
     this.#inLine.length = 0;
     this.#wakeUp.stop();
     this.#waiters.drain(error.message);
+    this.#relays.drain();
     this.#markEnded();
     // Closing waits for disks; whoever runs the process may not want to. It never rejects.
     void this.stop();
@@ -317,6 +350,7 @@ export class Driver implements MemberFacade, PeerHandler {
     this.#phase = "over";
     this.#wakeUp.stop();
     this.#waiters.drain(ERR.stopped.message);
+    this.#relays.drain();
     const { peers, files, lock, log } = this.#ports;
     await closeInOrder(log, [
       ["peer transport", () => peers.close()],

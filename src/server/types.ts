@@ -9,7 +9,7 @@ import type {
   PeerTransport,
   Random,
 } from "../env/index.ts";
-import type { MemberOptions } from "../member/index.ts";
+import type { Founder, MemberOptions } from "../member/index.ts";
 
 export interface DriverOptions {
   readonly cluster: ClusterId;
@@ -20,8 +20,8 @@ export interface DriverOptions {
    * The initial members and their lease, equal at all of them, when this is one of them; undefined: it joins. It
    * counts only for an empty log: whatever a log says is newer.
    */
-  readonly founding: { readonly voters: readonly MemberId[]; readonly leaseMs: number } | undefined;
-  /** Where a member listens for its peers, to be tried in order. Asked whenever the configuration changes. */
+  readonly founding: { readonly voters: readonly Founder[]; readonly leaseMs: number } | undefined;
+  /** Where a member listens for its peers, to be tried in order, of which the replicated state does not say it. */
   readonly addressOf: (id: MemberId) => readonly string[];
 }
 

@@ -145,6 +145,21 @@ export function peerConformance(name: string, make: () => Promise<PeerWorld>): v
         expect(received(b).slice(0, 2)).toEqual(everyKind(A, B).slice(-2));
       });
 
+      it("are questions and answers, too, both ways; they may be lost, and that is told", async () => {
+        await connected();
+        const question = { type: "ask", number: 1, request: { type: "leaseKeepAlive", lease: 7n } } as const;
+        const answer = { type: "reply", number: 1, answer: { type: "changed", index: 5 } } as const;
+        toB.relay(B, question);
+        await world.until(() => b.relays.length === 1);
+        expect(b.relays).toEqual([[A, question]]);
+        toA.relay(A, answer);
+        await world.until(() => a.relays.length === 1);
+        expect(a.relays).toEqual([[B, answer]]);
+        toB.relay(C, question);
+        expect(a.lost).toEqual([]);
+        await world.until(() => a.lost.includes(C));
+      });
+
       it("of many calls arrive in order", async () => {
         await connected();
         for (let index = 1; index <= 500; index++) toB.send([append(A, B, index, 100)]);

@@ -1,8 +1,9 @@
 /** A gRPC server in this process over one member or several, and the clients that are installed here. */
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { createServices, type MemberFacade, type Services } from "../../src/rpc/index.ts";
+import { createServices, type Services } from "../../src/rpc/index.ts";
 import { createGrpcServer, type GrpcServer, type ServerTls } from "../../src/transport/grpc-js/index.ts";
-import { DIRECTORY, Facades } from "../support/member-facades.ts";
+import { Facades } from "../support/member-facades.ts";
+import { seeded } from "../support/member-harness.ts";
 
 /** What runs for one test file. */
 export interface Serving {
@@ -24,12 +25,10 @@ export async function serve(ids: readonly bigint[], tls?: ServerTls): Promise<Se
   const services: Services[] = [];
   const bugs: unknown[] = [];
   for (const id of ids) {
-    const leader = (): MemberFacade => facades.facade(facades.leader);
     const one = createServices({
       facade: facades.facade(id),
-      directory: DIRECTORY,
+      random: seeded(1),
       clock: facades.clock,
-      forward: (request, signal) => leader().request(request, signal),
     });
     const observer = {
       started: () => undefined,

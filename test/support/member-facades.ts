@@ -2,10 +2,11 @@
  * Facades (rpc/facade.ts) of real members in one process: the machines of member-harness.ts behind promises. Time moves
  * only when a test moves it, or, for clients that live in other processes, with the clock of this machine.
  */
-import { AssertionError } from "../../src/base/index.ts";
+import { AssertionError, ERR } from "../../src/base/index.ts";
 import type { Cancel, Clock } from "../../src/env/index.ts";
 import type { Answer, MemberOptions, MemberStatus, Request } from "../../src/member/index.ts";
-import type { MemberDirectory, MemberFacade, StoreFacts, WatchFacade } from "../../src/rpc/index.ts";
+import type { MemberFacade, StoreFacts, WatchFacade } from "../../src/rpc/index.ts";
+import { relayable } from "../../src/server/relays.ts";
 import { Cluster } from "./member-harness.ts";
 
 const CLUSTER = 0xc1n;
@@ -48,9 +49,10 @@ export class Facades {
     return {
       cluster: CLUSTER,
       member: id,
-      request: (request) => this.#request(id, request),
+      request: (request) => this.#relayed(id, request),
       openWatch: (onReady) => this.#openWatch(id, onReady),
       status: () => this.#status(id),
+      members: () => this.cluster.member(id).members(),
       store: () => this.#store(id),
     };
   }
@@ -99,6 +101,16 @@ export class Facades {
       this.advance(10);
     }
     throw new AssertionError("no answer in time", { ms });
+  }
+
+  /** As the driver: what only the leader does is asked of it, if there is a way. */
+  async #relayed(id: bigint, request: Request): Promise<Answer> {
+    const answer = await this.#request(id, request);
+    if (answer.type !== "refused" || answer.error !== ERR.notLeader || relayable(request) === undefined) {
+      return answer;
+    }
+    const { leader } = this.cluster.member(id).status();
+    return leader === 0n ? { ...answer, error: ERR.noLeader } : this.#request(leader, request);
   }
 
   #request(id: bigint, request: Request): Promise<Answer> {
@@ -166,12 +178,3 @@ export class Facades {
     return next;
   }
 }
-
-/** Names and addresses made from the ID. */
-export const DIRECTORY: MemberDirectory = {
-  find: (id) => ({
-    name: `m${id}`,
-    peerUrls: [`http://127.0.0.1:${2380 + Number(id)}`],
-    clientUrls: [`http://127.0.0.1:${2379 + Number(id)}`],
-  }),
-};

@@ -109,6 +109,11 @@ export class Disk {
   }
 }
 
+/** Where a member of these clusters would listen. */
+export function peerUrlOf(id: bigint): string {
+  return `http://member-${id}:2380`;
+}
+
 function copyEntry(entry: Entry): Entry {
   return { ...entry, data: entry.data.slice() };
 }
@@ -160,7 +165,8 @@ export class Cluster {
   ): Cluster {
     const cluster = new Cluster();
     const { leaseMs, ...rest } = options;
-    for (const id of ids) cluster.add(id, rest, bootstrapLog({ voters: ids, leaseMs: leaseMs ?? 0 }).log);
+    const voters = ids.map((id) => ({ id, peerUrls: [peerUrlOf(id)] }));
+    for (const id of ids) cluster.add(id, rest, bootstrapLog({ voters, leaseMs: leaseMs ?? 0 }).log);
     return cluster;
   }
 
@@ -172,7 +178,14 @@ export class Cluster {
   ): Node {
     const node: Node = {
       id,
-      options: { ...DEFAULT_OPTIONS, id, instance: id * 100n + 7n, ...options },
+      options: {
+        ...DEFAULT_OPTIONS,
+        id,
+        instance: id * 100n + 7n,
+        name: `m${id}`,
+        clientUrls: [`http://member-${id}:2379`],
+        ...options,
+      },
       readsDisk,
       disk: new Disk(log),
       member: undefined,

@@ -8,7 +8,7 @@ import type {
   Random,
   SnapshotTaker,
 } from "../../src/env/index.ts";
-import type { SnapshotFrame } from "../../src/pb/index.ts";
+import type { Relay, SnapshotFrame } from "../../src/pb/index.ts";
 import type { Heartbeat, Message } from "../../src/raft/types.ts";
 
 export const CLUSTER = 0xc1n;
@@ -41,6 +41,7 @@ export class PeerSide implements PeerHandler {
   readonly instance: bigint;
   cluster = CLUSTER;
   readonly received: Message[] = [];
+  readonly relays: [from: MemberId, relay: Relay][] = [];
   readonly lost: MemberId[] = [];
   readonly streams: KeptStream[] = [];
   readonly standings = new Map<MemberId, PeerStanding>();
@@ -58,6 +59,10 @@ export class PeerSide implements PeerHandler {
 
   receive(message: Message): void {
     this.received.push(message);
+  }
+
+  relayed(from: MemberId, relay: Relay): void {
+    this.relays.push([from, relay]);
   }
 
   unreachable(peer: MemberId): void {

@@ -44,6 +44,10 @@ class Backend {
   }
 }
 
+function publish(member: bigint, instance: bigint, name = "", clientUrls: string[] = []): EntryBody {
+  return { type: "publish", member, instance, name, clientUrls };
+}
+
 const kv = (request: KvRequest): EntryBody => ({ type: "kv", request });
 const put = (key: string, value: string): EntryBody => kv(putOp(key, value, { prevKv: true }));
 
@@ -68,17 +72,17 @@ describe("applying", () => {
       },
       {
         name: "first publication",
-        data: envelope({ type: "publish", member: 7n, instance: 70n }, 1n, 3),
+        data: envelope(publish(7n, 70n), 1n, 3),
         outcome: { type: "published", published: "pinned" },
       },
       {
         name: "same again",
-        data: envelope({ type: "publish", member: 7n, instance: 70n }, 1n, 4),
+        data: envelope(publish(7n, 70n), 1n, 4),
         outcome: { published: "known" },
       },
       {
         name: "another instance",
-        data: envelope({ type: "publish", member: 7n, instance: 71n }, 1n, 5),
+        data: envelope(publish(7n, 71n), 1n, 5),
         outcome: { published: "refused" },
       },
       {
@@ -134,16 +138,14 @@ describe("applying", () => {
     const apply = (next: ConfState) =>
       state.applyConf({ index: ++index, term: 1, type: "conf", data: bytesOf("c") }, next);
     apply(conf([1n, 2n, 3n], { learners: [4n] }));
-    state.applyNormal(normal(++index, envelope({ type: "publish", member: 3n, instance: 30n })));
+    state.applyNormal(normal(++index, envelope(publish(3n, 30n))));
     apply(conf([1n, 2n], { votersOutgoing: [1n, 2n, 3n], learners: [4n] }));
     // Joint: it still votes in the outgoing half.
     expect([state.members.isRemoved(3n), state.members.pinned(3n)]).toEqual([false, 30n]);
     apply(conf([1n, 2n], { learners: [] }));
     expect([3n, 4n, 1n, 9n].map((id) => state.members.isRemoved(id))).toEqual([true, true, false, false]);
     expect(state.members.pinned(3n)).toBe(0n);
-    const late = state.applyNormal(
-      normal(++index, envelope({ type: "publish", member: 3n, instance: 30n }, 2n)),
-    );
+    const late = state.applyNormal(normal(++index, envelope(publish(3n, 30n), 2n)));
     expect(late).toMatchObject({ published: "refused" });
     expect(state.members.isRemoved(3n)).toBe(true);
   });
@@ -160,6 +162,13 @@ const bodies = fc.oneof(
     type: fc.constant("publish" as const),
     member: fc.bigInt(1n, 3n),
     instance: fc.bigInt(1n, 2n),
+    name: fc.constantFrom("a", "b"),
+    clientUrls: fc.constant(["http://c:1"]),
+  }),
+  fc.record({
+    type: fc.constant("updateMember" as const),
+    member: fc.bigInt(1n, 3n),
+    peerUrls: fc.constant(["http://p:1"]),
   }),
 );
 
@@ -229,7 +238,7 @@ describe("hash and records", () => {
   it("refuses records that no member wrote", () => {
     const state = load(emptyState());
     state.applyNormal(normal(1, envelope(put("a", "1"))));
-    state.applyNormal(normal(2, envelope({ type: "publish", member: 1n, instance: 5n }, 1n, 2)));
+    state.applyNormal(normal(2, envelope(publish(1n, 5n), 1n, 2)));
     const backend = new Backend();
     backend.save(state);
     const good = backend.state;
@@ -241,10 +250,10 @@ describe("hash and records", () => {
       { name: "empty name", set: ["", new Uint8Array(1)] },
       { name: "hash with a tail in its name", set: ["hx", new Uint8Array(4)] },
       { name: "register of before the first release", set: ["ka", new Uint8Array(9)] },
-      { name: "member record of another kind", set: ["m1", new Uint8Array([3, 5, 0, 0, 0, 0, 0, 0, 0])] },
-      { name: "pinned to no instance", set: ["m1", new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0])] },
-      { name: "short member record", set: ["m1", new Uint8Array([1])] },
-      { name: "member record of member 0", set: ["m0", new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0, 0])] },
+      { name: "member record of another kind", set: ["m1", new Uint8Array([11])] },
+      { name: "removed, with a name", set: ["m1", new Uint8Array([0x10, 1, 0x1a, 1, 0x61])] },
+      { name: "short member record", set: ["m1", new Uint8Array([0x09, 1])] },
+      { name: "member record of member 0", set: ["m0", new Uint8Array([0x10, 1])] },
       { name: "records before the first entry", index: 0 },
     ];
     for (const { name, set, drop, index } of rows) {

@@ -238,7 +238,11 @@ describe("time to live", () => {
   it("is asked of nobody who is a learner", () => {
     const { cluster, leader } = leased(10);
     cluster.add(4n);
-    const change = { joint: false, steps: [{ type: "addLearner", id: 4n }], leaseMs: undefined } as const;
+    const change = {
+      joint: false,
+      steps: [{ type: "addLearner", id: 4n, peerUrls: ["http://member-4:2380"] }],
+      leaseMs: undefined,
+    } as const;
     cluster.ask(leader, { type: "changeMembers", change });
     cluster.advance(500);
     const rows = [

@@ -2,8 +2,9 @@
 // join, are promoted and removed, come back with another data directory, stall and stop.
 import { describe, expect, it } from "vitest";
 import { ERR } from "../../../src/base/index.ts";
+import { encodeEnvelope } from "../../../src/pb/index.ts";
 import type { ConfChangeStep } from "../../../src/raft/index.ts";
-import { Cluster } from "../../support/member-harness.ts";
+import { Cluster, peerUrlOf } from "../../support/member-harness.ts";
 import { get, getLocal, kvsOf, put, valueRead } from "../../support/member-requests.ts";
 
 const IDS = [1n, 2n, 3n];
@@ -12,13 +13,18 @@ function change(cluster: Cluster, at: bigint, steps: ConfChangeStep[], joint = f
   return cluster.request(at, { type: "changeMembers", change: { joint, steps, leaseMs: undefined } });
 }
 
+/** A step that brings a member in. */
+function add(type: "addVoter" | "addLearner", id: bigint): ConfChangeStep {
+  return { type, id, peerUrls: [peerUrlOf(id)] };
+}
+
 describe("membership", () => {
   it("adds a learner, promotes it, removes another", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
     cluster.request(leader, put("a", "1"));
     cluster.add(4n);
-    const added = change(cluster, leader, [{ type: "addLearner", id: 4n }]);
+    const added = change(cluster, leader, [add("addLearner", 4n)]);
     cluster.advance(500);
     expect(cluster.answer(leader, added)).toMatchObject({ type: "changed" });
     expect(cluster.member(4n).status()).toMatchObject({ conf: { learners: [4n] } });
@@ -40,7 +46,7 @@ describe("membership", () => {
     expect([conf.voters.length, conf.voters.includes(gone), conf.learners]).toEqual([3, false, []]);
     expect(cluster.member(4n).peerRecord(gone)).toEqual({ known: false, removed: true, pinnedInstance: 0n });
     // A removed ID never returns.
-    const back = change(cluster, leader, [{ type: "addLearner", id: gone }]);
+    const back = change(cluster, leader, [add("addLearner", gone)]);
     expect(cluster.answer(leader, back)).toMatchObject({
       type: "refused",
       error: ERR.changeInvalid,
@@ -51,7 +57,7 @@ describe("membership", () => {
     const cluster = Cluster.start(IDS);
     const leader = cluster.elect();
     for (let i = 0; i < 30; i++) cluster.request(leader, put("a", String(i)));
-    change(cluster, leader, [{ type: "addLearner", id: 4n }]);
+    change(cluster, leader, [add("addLearner", 4n)]);
     cluster.advance(500);
     const early = change(cluster, leader, [{ type: "addVoter", id: 4n }]);
     expect(cluster.answer(leader, early)).toMatchObject({
@@ -73,11 +79,7 @@ describe("membership", () => {
     const id = change(
       cluster,
       leader,
-      [
-        { type: "addVoter", id: 4n },
-        { type: "addVoter", id: 5n },
-        { type: "remove", id: out },
-      ],
+      [add("addVoter", 4n), add("addVoter", 5n), { type: "remove", id: out }],
       true,
     );
     cluster.advance(2_000);
@@ -97,6 +99,45 @@ describe("membership", () => {
     expect(cluster.member(cluster.leader()).status().conf.voters).not.toContain(leader);
   });
 
+  const refusals = [
+    { name: "a member again", steps: [add("addVoter", 2n)], error: ERR.memberExists },
+    {
+      name: "a URL that is taken",
+      steps: [{ type: "addLearner", id: 4n, peerUrls: ["http://new:1", peerUrlOf(2n)] }],
+      error: ERR.peerUrlExists,
+    },
+    {
+      name: "an empty URL",
+      steps: [{ ...add("addLearner", 4n), peerUrls: [""] }],
+      error: ERR.memberUrlsInvalid,
+    },
+    {
+      name: "17 URLs",
+      steps: [{ ...add("addLearner", 4n), peerUrls: Array.from({ length: 17 }, (_, i) => `http://a:${i}`) }],
+      error: ERR.memberUrlsInvalid,
+    },
+    { name: "promotion of a voter", steps: [{ type: "addVoter", id: 2n }], error: ERR.memberNotLearner },
+    { name: "promotion of a stranger", steps: [{ type: "addVoter", id: 9n }], error: ERR.memberNotFound },
+    { name: "removal of a stranger", steps: [{ type: "remove", id: 9n }], error: ERR.memberNotFound },
+  ] as const;
+  it.each(refusals)("refuses $name, as etcd does", ({ steps, error }) => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    expect(cluster.answer(leader, change(cluster, leader, [...steps]))).toMatchObject({
+      type: "refused",
+      error,
+    });
+  });
+
+  it("lets in as many learners as it is told to", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    change(cluster, leader, [add("addLearner", 4n)]);
+    cluster.advance(200);
+    const second = change(cluster, leader, [add("addLearner", 5n)]);
+    expect(cluster.answer(leader, second)).toMatchObject({ type: "refused", error: ERR.tooManyLearners });
+  });
+
   const invalid = [
     { name: "member 0", change: { joint: false, steps: [{ type: "addVoter", id: 0n }], leaseMs: undefined } },
     { name: "lease too long", change: { joint: false, steps: [], leaseMs: 60_001 } },
@@ -110,10 +151,7 @@ describe("membership", () => {
       name: "two voters at once",
       change: {
         joint: false,
-        steps: [
-          { type: "addVoter", id: 8n },
-          { type: "addVoter", id: 9n },
-        ],
+        steps: [add("addVoter", 8n), add("addVoter", 9n)],
         leaseMs: undefined,
       },
     },
@@ -365,5 +403,89 @@ describe("reads", () => {
     cluster.flush(node);
     cluster.advance(200);
     expect(valueRead(cluster.answer(follower, getId))).toBe("1");
+  });
+});
+
+describe("names and addresses", () => {
+  const moved = (member: bigint, ...peerUrls: string[]) =>
+    ({ type: "updateMember", member, peerUrls }) as const;
+
+  it("are the same on all members: URLs from the first entry, names from their owners", () => {
+    const cluster = Cluster.start(IDS);
+    cluster.elect();
+    cluster.advance(2_000);
+    const listed = (id: bigint) => ({
+      id,
+      name: `m${id}`,
+      peerUrls: [peerUrlOf(id)],
+      clientUrls: [`http://member-${id}:2379`],
+      isLearner: false,
+    });
+    for (const id of IDS) expect(cluster.member(id).members()).toEqual(IDS.map(listed));
+  });
+
+  it("follow a member that was started with others, and survive restarts", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(2_000);
+    const node = cluster.node(cluster.other(leader));
+    const before = cluster.member(leader).members();
+    cluster.crash(node);
+    cluster.nodes.set(node.id, {
+      ...node,
+      options: { ...node.options, name: "new", clientUrls: ["http://n:1"] },
+    });
+    cluster.open(cluster.node(node.id));
+    cluster.advance(3_000);
+    const found = cluster
+      .member(leader)
+      .members()
+      .find(({ id }) => id === node.id);
+    expect(found).toMatchObject({ name: "new", clientUrls: ["http://n:1"], peerUrls: [peerUrlOf(node.id)] });
+    expect(cluster.member(leader).members()).not.toBe(before);
+    const other = cluster.node(leader);
+    cluster.crash(other);
+    cluster.open(other);
+    expect(cluster.member(leader).members()).toContainEqual(found);
+  });
+
+  it("are not changed by a data directory that is not the member's own", () => {
+    const cluster = Cluster.start(IDS);
+    const leader = cluster.elect();
+    cluster.advance(2_000);
+    const before = cluster.member(leader).members();
+    const data = encodeEnvelope({
+      version: 1,
+      requestId: { instance: 99n, sequence: 1 },
+      user: "",
+      authRevision: 0,
+      guardRevision: 0,
+      body: { type: "publish", member: cluster.other(leader), instance: 5n, name: "thief", clientUrls: [] },
+    });
+    const from = cluster.other(leader);
+    const { term } = cluster.member(leader).status();
+    cluster.deliver({ type: "propose", from, to: leader, term, entries: [{ type: "normal", data }] });
+    cluster.advance(500);
+    expect(cluster.node(leader).refused).toEqual([]);
+    expect(cluster.member(leader).members()).toBe(before);
+  });
+
+  it("a member's URLs are changed at any member, and not to those of another", () => {
+    const cluster = Cluster.start(IDS);
+    const follower = cluster.other(cluster.elect());
+    expect(cluster.ask(follower, moved(2n, "http://moved:1"))).toMatchObject({ type: "changed" });
+    for (const id of IDS)
+      cluster.until(() => cluster.member(id).members()[1]?.peerUrls[0] === "http://moved:1");
+    expect(cluster.ask(follower, moved(2n, "http://moved:1"))).toMatchObject({ type: "changed" });
+    const rows = [
+      { request: moved(1n, "http://moved:1"), error: ERR.peerUrlExists },
+      { request: moved(9n, "http://b:1"), error: ERR.memberNotFound },
+      { request: moved(1n), error: ERR.memberUrlsInvalid },
+      { request: moved(1n, "x".repeat(1_025)), error: ERR.memberUrlsInvalid },
+    ];
+    for (const { request, error } of rows) {
+      expect(cluster.ask(follower, request)).toMatchObject({ type: "refused", error });
+    }
+    expect(cluster.member(follower).members()[0]?.peerUrls).toEqual([peerUrlOf(1n)]);
   });
 });

@@ -124,7 +124,7 @@ describe("opening", () => {
     },
     {
       name: "another data directory is pinned",
-      state: { records: new Map([...HASH, ["m1", new Uint8Array([1, 9, 0, 0, 0, 0, 0, 0, 0])]]) },
+      state: { records: new Map([...HASH, ["m1", new Uint8Array([9, 9, 0, 0, 0, 0, 0, 0, 0])]]) },
       reason: /member 1 is pinned to data directory 9, this one is 7/,
     },
     { name: "bad option", options: { heartbeatMs: 0 }, reason: /heartbeatMs 0 is not a whole number/ },
@@ -190,8 +190,11 @@ describe("opening", () => {
 
 describe("beginning", () => {
   it("gives all initial members the same first entry, whatever the order of the voters", () => {
-    const one = bootstrapLog({ voters: [3n, 1n, 2n], leaseMs: 40 });
-    expect(bootstrapLog({ voters: [1n, 2n, 3n], leaseMs: 40 })).toEqual(one);
+    const founder = (id: bigint, ...peerUrls: string[]) => ({ id, peerUrls });
+    const voters = [founder(3n), founder(1n, "http://b:1", "http://a:1"), founder(2n, "http://c:1")];
+    const one = bootstrapLog({ voters, leaseMs: 40 });
+    const turned = [founder(1n, "http://a:1", "http://b:1"), founder(2n, "http://c:1"), founder(3n)];
+    expect(bootstrapLog({ voters: turned, leaseMs: 40 })).toEqual(one);
     expect(one.log).toMatchObject({
       hardState: { term: 1, vote: 0n, commit: 1 },
       base: { index: 0, term: 0 },
@@ -201,7 +204,11 @@ describe("beginning", () => {
     const change = decodeConfChange(first?.data ?? new Uint8Array());
     expect(change.type === "ok" && change.value).toEqual({
       joint: false,
-      steps: [1n, 2n, 3n].map((id) => ({ type: "addVoter", id })),
+      steps: [
+        { type: "addVoter", id: 1n, peerUrls: ["http://a:1", "http://b:1"] },
+        { type: "addVoter", id: 2n, peerUrls: ["http://c:1"] },
+        { type: "addVoter", id: 3n },
+      ],
       leaseMs: 40,
     });
   });

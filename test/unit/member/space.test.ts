@@ -153,7 +153,7 @@ describe("the quota", () => {
 
   it("is that of the leader: members with other quotas stay equal, whoever leads", () => {
     const cluster = new Cluster();
-    const { log } = bootstrapLog({ voters: IDS, leaseMs: 0 });
+    const { log } = bootstrapLog({ voters: IDS.map((id) => ({ id, peerUrls: [] })), leaseMs: 0 });
     for (const id of IDS) cluster.add(id, { quotaBytes: 5_000 * Number(id) }, log);
     const small = letLead(cluster, 1n);
     let puts = 0;

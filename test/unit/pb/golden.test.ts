@@ -100,6 +100,8 @@ const ENVELOPE = [pb.encodeEnvelope, pb.decodeEnvelope] as const;
 const CHANGE = [pb.encodeConfChange, pb.decodeConfChange] as const;
 const CONF = [pb.encodeConfState, pb.decodeConfState] as const;
 const META = [pb.encodeSnapshotMeta, pb.decodeSnapshotMeta] as const;
+const RECORD = [pb.encodeMemberRecord, pb.decodeMemberRecord] as const;
+const RELAY = [pb.encodeRelay, pb.decodeRelay] as const;
 const HELLO = [pb.encodeHello, pb.decodeHello] as const;
 const VERDICT = [pb.encodeVerdict, pb.decodeVerdict] as const;
 const FRAME = [pb.encodeSnapshotFrame, pb.decodeSnapshotFrame] as const;
@@ -123,9 +125,51 @@ const others: readonly Row[] = [
       user: "",
       authRevision: 0,
       guardRevision: 0,
-      body: { type: "publish", member: 1n, instance: to },
+      body: { type: "publish", member: 1n, instance: to, name: "", clientUrls: [] },
     },
     "08014a120901000000000000001146c1b38f393cbc91",
+  ),
+  row<pb.EntryEnvelope>(
+    "publish with name and URLs",
+    ENVELOPE,
+    { ...envelope, body: { type: "publish", member: 1n, instance: to, name: "a", clientUrls: ["u", "v"] } },
+    "0801120b094d696421c5059e8e104d1a04726f6f74200328044a1b0901000000000000001146c1b38f393cbc911a0161220175220176",
+  ),
+  row<pb.EntryEnvelope>(
+    "update of a member",
+    ENVELOPE,
+    { ...envelope, body: { type: "updateMember", member: 1n, peerUrls: ["u", "v"] } },
+    "0801120b094d696421c5059e8e104d1a04726f6f74200328045a0f090100000000000000120175120176",
+  ),
+  row(
+    "added with its URLs",
+    CHANGE,
+    { joint: false, steps: [{ type: "addLearner", id: 2n, peerUrls: ["u", "v"] }], leaseMs: undefined },
+    "121108021102000000000000001a01751a0176",
+  ),
+  row<pb.Relay>(
+    "relayed keepalive",
+    RELAY,
+    { type: "ask", number: 300, request: { type: "leaseKeepAlive", lease: 7n } },
+    "720708ac0212020807",
+  ),
+  row<pb.Relay>(
+    "relayed answer",
+    RELAY,
+    { type: "reply", number: 1, answer: { type: "leaseKept", index: 9, revision: 8, ttl: 60 } },
+    "720a08013a0608091008183c",
+  ),
+  row<pb.MemberRecord>(
+    "member record",
+    RECORD,
+    { instance: to, removed: false, name: "a", peerUrls: ["u", "v"], clientUrls: ["w"] },
+    "0946c1b38f393cbc911a01612201752201762a0177",
+  ),
+  row<pb.MemberRecord>(
+    "removed member",
+    RECORD,
+    { instance: 0n, removed: true, name: "", peerUrls: [], clientUrls: [] },
+    "1001",
   ),
   row(
     "joint change",

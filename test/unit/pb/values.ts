@@ -3,14 +3,16 @@
  * form is written out by hand, field by field: made from the codecs it would repeat their mistakes.
  */
 import fc from "fast-check";
-import { bytesOf, compareIds, LIMITS, MAX_ID } from "../../../src/base/index.ts";
+import { bytesOf, compareIds, ERR, type KvError, LIMITS, MAX_ID } from "../../../src/base/index.ts";
 import {
   type Decoded,
   decodeConfChange,
   decodeConfState,
   decodeEnvelope,
   decodeHello,
+  decodeMemberRecord,
   decodeMessage,
+  decodeRelay,
   decodeSnapshotFrame,
   decodeSnapshotMeta,
   decodeVerdict,
@@ -20,12 +22,18 @@ import {
   encodeConfState,
   encodeEnvelope,
   encodeHello,
+  encodeMemberRecord,
   encodeMessage,
+  encodeRelay,
   encodeSnapshotFrame,
   encodeSnapshotMeta,
   encodeVerdict,
+  type MemberRecord,
   type PeerHello,
   type PeerVerdict,
+  type Relay,
+  type RelayedAnswer,
+  type RelayedRequest,
   type SnapshotFrame,
 } from "../../../src/pb/index.ts";
 import type {
@@ -91,6 +99,14 @@ const text: fc.Arbitrary<string> = fc.oneof(
   ),
 );
 
+/** URLs of a member are any strings here but the empty one. */
+function urls(minLength: number): fc.Arbitrary<string[]> {
+  return fc.array(
+    text.filter((url) => url !== ""),
+    { minLength, maxLength: 4 },
+  );
+}
+
 const pair = fc.tuple(id, id).filter(([from, to]) => from !== to);
 const term = uint(1, LIMITS.maxTerm);
 const index = uint(0, LIMITS.maxIndex);
@@ -130,10 +146,10 @@ const confState: fc.Arbitrary<ConfState> = fc
     };
   });
 
-const step: fc.Arbitrary<ConfChangeStep> = fc.record({
-  type: fc.constantFrom("addVoter", "addLearner", "remove"),
-  id,
-});
+const step: fc.Arbitrary<ConfChangeStep> = fc.oneof(
+  fc.record({ type: fc.constantFrom("addVoter", "addLearner", "remove"), id }),
+  fc.record({ type: fc.constantFrom("addVoter", "addLearner"), id, peerUrls: urls(1) }),
+);
 
 const confChange: fc.Arbitrary<ConfChange> = fc.oneof(
   fc.record({
@@ -226,7 +242,14 @@ export const MESSAGES: Readonly<Record<Message["type"], fc.Arbitrary<Message>>> 
 };
 
 const entryBody: fc.Arbitrary<EntryBody> = fc.oneof(
-  fc.record({ type: fc.constant("publish" as const), member: id, instance: id }),
+  fc.record({
+    type: fc.constant("publish" as const),
+    member: id,
+    instance: id,
+    name: text,
+    clientUrls: urls(0),
+  }),
+  fc.record({ type: fc.constant("updateMember" as const), member: id, peerUrls: urls(1) }),
   fc.record({ type: fc.constant("kv" as const), request: kvRequest }),
 );
 
@@ -241,6 +264,55 @@ const envelope: fc.Arbitrary<EntryEnvelope> = fc.record({
   guardRevision: uint(0, MAX_SAFE),
   body: entryBody,
 });
+
+const memberRecord: fc.Arbitrary<MemberRecord> = fc.oneof(
+  fc.record({
+    instance: fc.oneof(id, fc.constant(0n)),
+    removed: fc.constant(false),
+    name: text,
+    peerUrls: urls(0),
+    clientUrls: urls(0),
+  }),
+  fc.constant({ instance: 0n, removed: true, name: "", peerUrls: [], clientUrls: [] }),
+);
+
+const int64 = fc.integer({ min: -1, max: 2 ** 40 });
+const position = { index, revision: uint(0, MAX_SAFE), ttl: int64 };
+
+const relay: fc.Arbitrary<Relay> = fc.oneof(
+  fc.record({
+    type: fc.constant("ask" as const),
+    number: counter,
+    request: fc.oneof(
+      fc.record({ type: fc.constant("leaseKeepAlive" as const), lease: fc.bigInt(-5n, 2n ** 63n - 1n) }),
+      fc.record({
+        type: fc.constant("leaseTimeToLive" as const),
+        lease: fc.bigInt(0n, 9n),
+        keys: fc.boolean(),
+      }),
+      fc.record({ type: fc.constant("changeMembers" as const), change: confChange }),
+    ),
+  }),
+  fc.record({
+    type: fc.constant("reply" as const),
+    number: counter,
+    answer: fc.oneof(
+      fc.record({ type: fc.constant("leaseKept" as const), ...position }),
+      fc.record({
+        type: fc.constant("leaseTtl" as const),
+        ...position,
+        grantedTtl: int64,
+        keys: fc.array(data, { maxLength: 3 }),
+      }),
+      fc.record({ type: fc.constant("changed" as const), index }),
+      fc.record({
+        type: fc.constant("refused" as const),
+        error: fc.constantFrom<KvError>(ERR.timeout, ERR.memberNotFound, { code: 13, message: "another" }),
+      }),
+      fc.record({ type: fc.constant("unknown" as const), reason: text }),
+    ),
+  }),
+);
 
 const hello: fc.Arbitrary<PeerHello> = fc.record({
   version: fc.constant(1),
@@ -320,7 +392,11 @@ function confStateProto(conf: ConfState): object {
 }
 
 function confChangeProto({ joint, steps, leaseMs }: ConfChange): object {
-  const list = steps.map((one) => ({ type: STEP_TYPE[one.type], id: f(one.id) }));
+  const list = steps.map((one) => ({
+    type: STEP_TYPE[one.type],
+    id: f(one.id),
+    peer_urls: one.peerUrls ?? [],
+  }));
   return { joint, steps: list, ...(leaseMs === undefined ? {} : { lease_ms: leaseMs }) };
 }
 
@@ -386,9 +462,57 @@ function envelopeProto(envelope: EntryEnvelope): object {
 function entryBodyProto(body: EntryBody): object {
   switch (body.type) {
     case "publish":
-      return { publish: { member: f(body.member), instance: f(body.instance) } };
+      return {
+        publish: {
+          member: f(body.member),
+          instance: f(body.instance),
+          name: body.name,
+          client_urls: body.clientUrls,
+        },
+      };
+    case "updateMember":
+      return { update_member: { member: f(body.member), peer_urls: body.peerUrls } };
     case "kv":
       return { kv: kvEntryProto(body.request) };
+  }
+}
+
+function memberRecordProto({ instance, removed, name, peerUrls, clientUrls }: MemberRecord): object {
+  return { instance: f(instance), removed, name, peer_urls: peerUrls, client_urls: clientUrls };
+}
+
+function relayProto(value: Relay): object {
+  const body = value.type === "ask" ? askedProto(value.request) : answeredProto(value.answer);
+  return { from: "0", to: "0", term: "0", relay: { number: u(value.number), ...body } };
+}
+
+function askedProto(request: RelayedRequest): object {
+  switch (request.type) {
+    case "leaseKeepAlive":
+      return { lease_keep_alive: { lease: f(request.lease) } };
+    case "leaseTimeToLive":
+      return { lease_time_to_live: { lease: f(request.lease), keys: request.keys } };
+    case "changeMembers":
+      return { change_members: { change: encodeConfChange(request.change) } };
+  }
+}
+
+function answeredProto(answer: RelayedAnswer): object {
+  switch (answer.type) {
+    case "leaseKept":
+      return { lease_kept: { index: u(answer.index), revision: u(answer.revision), ttl: u(answer.ttl) } };
+    case "leaseTtl": {
+      const { index: at, revision, ttl, grantedTtl, keys } = answer;
+      return {
+        lease_ttl: { index: u(at), revision: u(revision), ttl: u(ttl), granted_ttl: u(grantedTtl), keys },
+      };
+    }
+    case "changed":
+      return { changed: { index: u(answer.index) } };
+    case "refused":
+      return { refused: { ...answer.error } };
+    case "unknown":
+      return { unknown: { reason: answer.reason } };
   }
 }
 
@@ -461,6 +585,20 @@ export const CODECS: readonly AnyCodec[] = [
     encode: encodeSnapshotMeta,
     decode: decodeSnapshotMeta,
     toProto: metaProto,
+  }),
+  codec<Relay>("relay", {
+    proto: "PeerMessage",
+    value: relay,
+    encode: encodeRelay,
+    decode: decodeRelay,
+    toProto: relayProto,
+  }),
+  codec<MemberRecord>("memberRecord", {
+    proto: "MemberRecord",
+    value: memberRecord,
+    encode: encodeMemberRecord,
+    decode: decodeMemberRecord,
+    toProto: memberRecordProto,
   }),
   codec<PeerHello>("peerHello", {
     proto: "PeerHello",

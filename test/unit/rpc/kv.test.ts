@@ -6,13 +6,14 @@ import type { MemberOptions } from "../../../src/member/index.ts";
 import { encodeKvRequest, services as messages } from "../../../src/pb/index.ts";
 import { createServices, type RpcOptions, statusOf } from "../../../src/rpc/index.ts";
 import { compare, del, put, range, txn } from "../../support/kv-world.ts";
-import { DIRECTORY, Facades } from "../../support/member-facades.ts";
+import { Facades } from "../../support/member-facades.ts";
+import { seeded } from "../../support/member-harness.ts";
 import { callOf, RpcClient } from "../../support/rpc-calls.ts";
 
 function solo(options: Partial<RpcOptions> & { member?: Partial<MemberOptions> } = {}) {
   const facades = new Facades([1n], options.member);
   const services = createServices(
-    { facade: facades.facade(1n), directory: DIRECTORY, clock: facades.clock },
+    { facade: facades.facade(1n), random: seeded(1), clock: facades.clock },
     options,
   );
   return { facades, services, client: new RpcClient(services, facades) };
@@ -132,7 +133,7 @@ describe("without a leader", () => {
     const id = facades.cluster.other(facades.leader);
     const services = createServices({
       facade: facades.facade(id),
-      directory: DIRECTORY,
+      random: seeded(1),
       clock: facades.clock,
     });
     const client = new RpcClient(services, facades);
@@ -150,7 +151,7 @@ describe("without a leader", () => {
     const { leader } = facades;
     const services = createServices({
       facade: facades.facade(leader),
-      directory: DIRECTORY,
+      random: seeded(1),
       clock: facades.clock,
     });
     const client = new RpcClient(services, facades);
@@ -217,20 +218,12 @@ describe("leases", () => {
     expect(read).toBe(64);
   });
 
-  it("a follower asks the leader, and without a way to it says that there is none", async () => {
+  it("a follower asks the leader", async () => {
     const facades = new Facades([1n, 2n, 3n]);
     const follower = facades.cluster.other(facades.leader);
-    const deps = { facade: facades.facade(follower), directory: DIRECTORY, clock: facades.clock };
+    const deps = { facade: facades.facade(follower), random: seeded(1), clock: facades.clock };
     const path = "/etcdserverpb.Lease/LeaseTimeToLive";
-    const bytes = messages.leaseTimeToLiveRequest.encode({ id: 7n, keys: false });
-    const alone = new RpcClient(createServices(deps), facades);
-    expect(await alone.refusal(path, bytes)).toEqual(ERR.noLeader);
-    const leader = facades.facade(facades.leader);
-    const forwarding = createServices({
-      ...deps,
-      forward: (request, signal) => leader.request(request, signal),
-    });
-    const client = new RpcClient(forwarding, facades);
+    const client = new RpcClient(createServices(deps), facades);
     await client.kv("leaseGrant", { type: "leaseGrant", id: 7n, ttl: 60 });
     const told = await client.ask(
       path,

@@ -6,7 +6,8 @@ import type { MemberOptions } from "../../../src/member/index.ts";
 import { decodeKvResponse, encodeKvRequest, services as messages } from "../../../src/pb/index.ts";
 import { checkHealth, createServices, PROBES, runChecks } from "../../../src/rpc/index.ts";
 import { put, range } from "../../support/kv-world.ts";
-import { DIRECTORY, Facades } from "../../support/member-facades.ts";
+import { Facades } from "../../support/member-facades.ts";
+import { seeded } from "../../support/member-harness.ts";
 import { RpcClient } from "../../support/rpc-calls.ts";
 
 function cluster(ids: readonly bigint[], options: Partial<MemberOptions> = {}) {
@@ -14,7 +15,7 @@ function cluster(ids: readonly bigint[], options: Partial<MemberOptions> = {}) {
   const client = (id: bigint) => {
     const services = createServices({
       facade: facades.facade(id),
-      directory: DIRECTORY,
+      random: seeded(1),
       clock: facades.clock,
     });
     return new RpcClient(services, facades);
@@ -38,7 +39,7 @@ describe("members", () => {
       [2n, "m2", false],
       [3n, "m3", false],
     ]);
-    expect(members[0]?.peerUrls).toEqual(["http://127.0.0.1:2381"]);
+    expect(members[0]?.peerUrls).toEqual(["http://member-1:2380"]);
   });
 
   it("are listed by a member that is cut off, if the list may be old", async () => {
@@ -74,11 +75,44 @@ describe("members", () => {
     });
   });
 
-  it.each(["MemberAdd", "MemberUpdate"])("%s is refused in words", async (name) => {
+  it("are added with their URLs and an ID of their own, nameless until they start", async () => {
+    const { client, facades } = cluster([1n, 2n, 3n]);
+    const leader = client(facades.leader);
+    const path = "/etcdserverpb.Cluster/MemberAdd";
+    const request = { peerUrls: ["http://new:2380"], isLearner: true };
+    const added = await leader.ask(path, [messages.memberAddRequest, request], messages.memberAddResponse);
+    const { member, members } = added;
+    expect(member).toMatchObject({
+      name: "",
+      peerUrls: ["http://new:2380"],
+      clientUrls: [],
+      isLearner: true,
+    });
+    expect(members).toHaveLength(4);
+    expect(members).toContainEqual(member);
+    const again = await leader.refusal(path, messages.memberAddRequest.encode(request));
+    expect(again).toEqual({ code: CODE.failedPrecondition, message: "etcdserver: Peer URLs already exists" });
+  });
+
+  it("are told to listen elsewhere at any member", async () => {
+    const { client, facades } = cluster([1n, 2n, 3n]);
+    const follower = facades.cluster.other(facades.leader);
+    const { members } = await client(follower).ask(
+      "/etcdserverpb.Cluster/MemberUpdate",
+      [messages.memberUpdateRequest, { id: 1n, peerUrls: ["http://b:1", "http://a:1"] }],
+      messages.memberListResponse,
+    );
+    expect(members[0]?.peerUrls).toEqual(["http://a:1", "http://b:1"]);
+  });
+
+  const badUrls = [[], [""], ["a:1"], ["http://a"], ["http://a:1/path"], ["ftp://a:1"], ["http://a:1", "x"]];
+  it.each(badUrls.map((peerUrls) => ({ peerUrls })))("have no URLs like $peerUrls", async ({ peerUrls }) => {
     const { client } = cluster([1n]);
-    const refusal = await client(1n).refusal(`/etcdserverpb.Cluster/${name}`, new Uint8Array(0));
-    expect(refusal.code).toBe(CODE.unimplemented);
-    expect(refusal.message).toContain("addresses of members are not replicated yet");
+    const text = { code: CODE.invalidArgument, message: "etcdserver: given member URLs are invalid" };
+    const add = messages.memberAddRequest.encode({ peerUrls, isLearner: false });
+    expect(await client(1n).refusal("/etcdserverpb.Cluster/MemberAdd", add)).toEqual(text);
+    const update = messages.memberUpdateRequest.encode({ id: 1n, peerUrls });
+    expect(await client(1n).refusal("/etcdserverpb.Cluster/MemberUpdate", update)).toEqual(text);
   });
 });
 
@@ -213,7 +247,11 @@ describe("a learner", () => {
   it("serves its status and its own state only", async () => {
     const { facades, client } = cluster([1n]);
     facades.cluster.add(4n, {});
-    const change = { joint: false, steps: [{ type: "addLearner" as const, id: 4n }], leaseMs: undefined };
+    const change = {
+      joint: false,
+      steps: [{ type: "addLearner" as const, id: 4n, peerUrls: ["http://member-4:2380"] }],
+      leaseMs: undefined,
+    };
     await facades.within(facades.facade(1n).request({ type: "changeMembers", change }));
     facades.cluster.until(() => facades.cluster.member(4n).status().conf.learners.includes(4n));
     expect((await status(client(4n))).isLearner).toBe(true);

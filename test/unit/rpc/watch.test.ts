@@ -5,14 +5,15 @@ import { bytesOf, CODE, ERR, textOf } from "../../../src/base/index.ts";
 import type { MemberOptions } from "../../../src/member/index.ts";
 import { createServices } from "../../../src/rpc/index.ts";
 import { del, put } from "../../support/kv-world.ts";
-import { DIRECTORY, Facades } from "../../support/member-facades.ts";
+import { Facades } from "../../support/member-facades.ts";
+import { seeded } from "../../support/member-harness.ts";
 import { callOf, createOf, RpcClient } from "../../support/rpc-calls.ts";
 
 const WATCH = "/etcdserverpb.Watch/Watch";
 
 function solo(options: Partial<MemberOptions> = {}) {
   const facades = new Facades([1n], options);
-  const services = createServices({ facade: facades.facade(1n), directory: DIRECTORY, clock: facades.clock });
+  const services = createServices({ facade: facades.facade(1n), random: seeded(1), clock: facades.clock });
   return { facades, services, client: new RpcClient(services, facades) };
 }
 
@@ -164,7 +165,7 @@ describe("a stream ends", () => {
     const id = facades.cluster.other(facades.leader);
     const services = createServices({
       facade: facades.facade(id),
-      directory: DIRECTORY,
+      random: seeded(1),
       clock: facades.clock,
     });
     const client = new RpcClient(services, facades);

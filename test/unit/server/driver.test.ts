@@ -171,3 +171,51 @@ describe("three members", () => {
     expect(away.states.memory.indexes).toEqual([installed]);
   });
 });
+
+describe("what only the leader does", () => {
+  /** Three members, and the slots of the leader and of another one. */
+  async function three() {
+    const world = await startWorld({ members: 3 });
+    const leader = world.slotOf(driverOf(world, 0).status().leader);
+    return { world, leader, follower: (leader + 1) % 3 };
+  }
+  const grant: Request = { type: "write", write: { type: "leaseGrant", id: 7n, ttl: 60 } };
+  const addMember: Request = {
+    type: "changeMembers",
+    change: {
+      joint: false,
+      steps: [{ type: "addLearner", id: 99n, peerUrls: ["http://new:1"] }],
+      leaseMs: undefined,
+    },
+  };
+
+  it("is asked of it by any other", async () => {
+    const { world, follower } = await three();
+    await ask(world, follower, grant);
+    const kept = await ask(world, follower, { type: "leaseKeepAlive", lease: 7n });
+    expect(kept).toMatchObject({ type: "leaseKept", ttl: 60 });
+    const told = await ask(world, follower, { type: "leaseTimeToLive", lease: 7n, keys: true });
+    expect(told).toMatchObject({ type: "leaseTtl", grantedTtl: 60, keys: [] });
+    expect(await ask(world, follower, addMember)).toMatchObject({ type: "changed" });
+    await until(world, () => driverOf(world, follower).members().length === 4);
+    expect(await ask(world, follower, addMember)).toMatchObject({ type: "refused", error: ERR.memberExists });
+  });
+
+  it("is not handing over: that stays with it, as in etcd", async () => {
+    const { world, follower } = await three();
+    const answer = await ask(world, follower, { type: "transferLeader", to: 0n });
+    expect(answer).toMatchObject({ type: "refused", error: ERR.notLeader });
+  });
+
+  it("has an unknown outcome when the way is lost, if it was a change, and none if it was a question", async () => {
+    const { world, leader, follower } = await three();
+    await ask(world, follower, grant);
+    const driver = driverOf(world, follower);
+    const change = driver.request(addMember);
+    const question = driver.request({ type: "leaseKeepAlive", lease: 7n });
+    world.network.cut(leader, follower);
+    world.network.cut(follower, leader);
+    expect(await settled(world, change)).toMatchObject({ type: "unknown" });
+    expect(await settled(world, question)).toMatchObject({ type: "refused" });
+  });
+});

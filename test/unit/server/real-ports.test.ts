@@ -27,6 +27,7 @@ const NOBODY: PeerTransport = {
   start: async () => undefined,
   setPeers: ignore,
   send: ignore,
+  relay: ignore,
   openSnapshot: () => Promise.reject(new Error("there is nobody")),
   close: async () => undefined,
 };
@@ -40,7 +41,7 @@ async function open(member: MemberOptions = MEMBER): Promise<Driver> {
       cluster: 0xc1n,
       member,
       segmentBytes: 64 * 1024,
-      founding: { voters: [1n], leaseMs: 0 },
+      founding: { voters: [{ id: 1n, peerUrls: [] }], leaseMs: 0 },
       addressOf: () => [],
     },
     {

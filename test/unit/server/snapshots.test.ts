@@ -178,6 +178,7 @@ describe("going out", () => {
       start: async () => undefined,
       setPeers: ignore,
       send: ignore,
+      relay: ignore,
       openSnapshot,
       close: async () => undefined,
     };
