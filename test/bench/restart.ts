@@ -10,6 +10,7 @@ import { LevelDirectory } from "../../src/backend/index.ts";
 import type { Backend, BackendDirectory } from "../../src/env/index.ts";
 import { DEFAULT_OPTIONS, type Member, openMember } from "../../src/member/index.ts";
 import { loadState } from "../../src/server/loading.ts";
+import { NodeClock } from "../../src/server/node-clock.ts";
 import { type Cost, timedAsync } from "./measure.ts";
 
 export interface Restarted extends Cost {
@@ -25,7 +26,7 @@ export async function restart(directory: BackendDirectory, isWatched = true): Pr
   const cost = await timedAsync(async () => {
     const backend = await directory.open(0);
     const options = { ...DEFAULT_OPTIONS, id: 1n, instance: 1n };
-    const state = await loadState(options, backend, 0);
+    const state = await loadState(options, backend, 0, new NodeClock());
     const { index, term } = backend.meta;
     const hardState = { term, vote: 0n, commit: index };
     const log = { hardState, base: { index, term }, entries: [], snapshot: undefined };
