@@ -7,7 +7,16 @@
  * members, over restarts and snapshots too: it is saved as a record in the same backend batch. That costs 32 bits per
  * comparison and finds an entry applied twice, skipped, or with another outcome at the first index where it happened.
  */
-import { fail, finishHash, type KvError, mixHash, mixHashBytes, mixHashNumber } from "../base/index.ts";
+import {
+  fail,
+  finishHash,
+  type KvError,
+  mixHash,
+  mixHashBytes,
+  mixHashNumber,
+  runToEnd,
+  type Work,
+} from "../base/index.ts";
 import type { BackendMeta, BackendRecord, BackendState, RecordReader } from "../env/index.ts";
 import type { LessorOptions } from "../lease/index.ts";
 import { decodeEnvelope, type EntryEnvelope, type RequestId } from "../pb/index.ts";
@@ -124,12 +133,7 @@ export class AppliedState {
   }
 
   /** Builds the state from what a backend holds, or says why its records cannot be trusted. */
-  static load(
-    state: BackendState,
-    options: AppliedOptions = {},
-  ):
-    | { readonly type: "ok"; readonly state: AppliedState }
-    | { readonly type: "refused"; readonly reason: string } {
+  static load(state: BackendState, options: AppliedOptions = {}): LoadedApplied {
     const loader = new AppliedLoader(state, options);
     for (const name of [...state.records.keys()].sort()) {
       loader.add([[name, state.records.get(name) ?? fail("a record is gone", { name })]]);
@@ -281,6 +285,10 @@ export class AppliedState {
   }
 }
 
+export type LoadedApplied =
+  | { readonly type: "ok"; readonly state: AppliedState }
+  | { readonly type: "refused"; readonly reason: string };
+
 interface LoadedParts {
   readonly meta: BackendMeta;
   readonly requests: RequestsSeen;
@@ -328,9 +336,12 @@ export class AppliedLoader {
   }
 
   /** The state, or why its records cannot be trusted. Only once. */
-  finish():
-    | { readonly type: "ok"; readonly state: AppliedState }
-    | { readonly type: "refused"; readonly reason: string } {
+  finish(): LoadedApplied {
+    return runToEnd(this.finishing());
+  }
+
+  /** As `finish`, in steps: yields about how many keys or revisions it has been through. */
+  *finishing(): Work<LoadedApplied> {
     if (this.#refused !== undefined) return this.#refused;
     const { index } = this.#meta;
     // The hash is in every batch, so a state without it is not what a member wrote.
@@ -338,7 +349,7 @@ export class AppliedLoader {
       const reason = index > 0 ? `no hash record at index ${index}` : "records before the first entry";
       return { type: "refused", reason };
     }
-    const kv = this.#kv.finish();
+    const kv = yield* this.#kv.finishing();
     if (kv.type === "refused") return kv;
     const requests = new RequestsSeen();
     const seen = requests.load(this.#requests);

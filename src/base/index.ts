@@ -15,3 +15,4 @@ export {
 } from "./ids.ts";
 export { bytesOfLatin1, latin1Of } from "./latin1.ts";
 export { LIMITS } from "./limits.ts";
+export { runToEnd, type Work } from "./work.ts";

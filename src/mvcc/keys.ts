@@ -25,12 +25,14 @@ const MAX_BLOCKS = 2 ** (32 - BLOCK_UNITS_SHIFT);
 const HEADER_BYTES = 8;
 
 /** Columns: words per key ID. Of a free ID the position is NONE and the newest row the next free ID. */
-const WORDS = 4;
+const WORDS = 5;
 const POSITION = 0;
 const NEWEST = 1;
 /** The next key of the same bucket; NONE: it is the last. */
 const NEXT = 2;
 const BLOCK = 3;
+/** Hash of the key: a bucket is walked and split without a look at bytes, which are somewhere else and cold. */
+const HASH = 4;
 const COLUMN_SHIFT = 10;
 const COLUMN_KEYS = 1 << COLUMN_SHIFT;
 const COLUMN_MASK = COLUMN_KEYS - 1;
@@ -78,19 +80,24 @@ export class KeyTable {
     return this.#size;
   }
 
-  /** The ID of a key; -1: it is not there; UNDECIDED: more than `maxChain` keys have its hash. */
-  lookup(key: Uint8Array, maxChain = MAX_CHAIN): number {
-    let id = this.#head(this.#bucketOf(hashOf(key)));
+  /**
+   * The ID of a key; -1: it is not there; UNDECIDED: more than `maxChain` keys have its hash.
+   * @param hash of the key, by `hashOf`
+   */
+  lookup(key: Uint8Array, maxChain = MAX_CHAIN, hash = hashOf(key)): number {
+    let id = this.#head(this.#bucketOf(hash));
     for (let steps = 0; id !== NONE; steps++) {
       if (steps === maxChain) return UNDECIDED;
-      if (this.#equals(key, id)) return id;
-      id = this.#word(id, NEXT);
+      const column = this.#columns[id >>> COLUMN_SHIFT] as Uint32Array;
+      const at = (id & COLUMN_MASK) * WORDS;
+      if (((column[at + HASH] as number) | 0) === hash && this.#equals(key, id)) return id;
+      id = column[at + NEXT] as number;
     }
     return -1;
   }
 
-  /** Takes a copy of a key that is not there yet. */
-  add(key: Uint8Array): number {
+  /** Takes a copy of a key that is not there yet. @param hash of the key, by `hashOf` */
+  add(key: Uint8Array, hash = hashOf(key)): number {
     let id = this.#freeId;
     if (id === NONE) {
       id = this.#ids++;
@@ -102,7 +109,8 @@ export class KeyTable {
     }
     this.#setWord(id, POSITION, this.#store(id, key, 0, key.length));
     this.#setWord(id, NEWEST, NONE);
-    this.#chain(id, this.#bucketOf(hashOf(key)));
+    this.#setWord(id, HASH, hash);
+    this.#chain(id, this.#bucketOf(hash));
     this.#size++;
     if (this.#size > this.#buckets * BUCKET_KEYS) this.#splitBucket();
     return id;
@@ -236,6 +244,7 @@ export class KeyTable {
       if (block.words[at] !== id) fail("block names another key", { id, found: block.words[at] });
       live.set(number, (live.get(number) ?? 0) + entryBytes(block.words[at + 1] as number));
       const found = this.lookup(this.bytes(id));
+      if ((this.#word(id, HASH) | 0) !== hashOf(this.bytes(id))) fail("hash of a key", { id });
       if (found !== id && found !== UNDECIDED) fail("a key is not found by its hash", { id, found });
     }
     if (size !== this.#size) fail("number of keys", { size, counted: this.#size });
@@ -289,7 +298,7 @@ export class KeyTable {
   }
 
   #unchain(id: number): void {
-    const bucket = this.#bucketOf(hashOf(this.bytes(id)));
+    const bucket = this.#bucketOf(this.#word(id, HASH) | 0);
     let before = this.#head(bucket);
     const next = this.#word(id, NEXT);
     if (before === id) {
@@ -310,7 +319,7 @@ export class KeyTable {
     this.#setHead(from, NONE);
     while (id !== NONE) {
       const next = this.#word(id, NEXT);
-      this.#chain(id, this.#bucketOf(hashOf(this.bytes(id))));
+      this.#chain(id, this.#bucketOf(this.#word(id, HASH) | 0));
       id = next;
     }
     if (this.#buckets === 2 * this.#base) this.#base *= 2;
@@ -369,7 +378,8 @@ export class KeyTable {
   }
 }
 
-function hashOf(key: Uint8Array): number {
+/** Hash of a key, signed 32-bit. */
+export function hashOf(key: Uint8Array): number {
   return finishHash(mixHashBytes(0, key)) | 0;
 }
 

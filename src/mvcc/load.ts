@@ -4,8 +4,9 @@
  * deletion may have been cut short by a crash, and anything that was there can be missing.
  */
 
+import { runToEnd, type Work } from "../base/index.ts";
 import type { Records } from "../env/index.ts";
-import { NONE } from "./keys.ts";
+import { hashOf, NONE } from "./keys.ts";
 import {
   CHANGE_PREFIX,
   type ChangeRecord,
@@ -15,8 +16,21 @@ import {
   type Refused,
   revisionOfName,
 } from "./records.ts";
-import { sortKeys } from "./sort-keys.ts";
+import type { RowChunk } from "./rows.ts";
+import { sortingKeys } from "./sort-keys.ts";
 import { FIRST_REVISION, StoreState } from "./state.ts";
+import type { KeyMeta } from "./types.ts";
+
+/** The state, or why it cannot be trusted, naming the record. */
+export type LoadedStore = { readonly type: "ok"; readonly state: StoreState } | Refused;
+
+/** Is told of every present key that hangs on a lease, in no order. */
+export type LeasedVisitor = (meta: KeyMeta) => void;
+
+/** Keys looked at between two chances to give way. */
+const KEYS_PER_STEP = 1024;
+/** What a key on a lease counts for: its visitor takes several times as long as the rest. */
+const UNITS_PER_LEASED = 8;
 
 export class StateLoader {
   readonly #state: StoreState;
@@ -24,6 +38,8 @@ export class StateLoader {
   #hasFloor = false;
   #main = FIRST_REVISION;
   #sub = 0;
+  /** Whether any row has a lease. */
+  #hasLeased = false;
 
   constructor(records: Records) {
     this.#state = new StoreState(records);
@@ -36,8 +52,12 @@ export class StateLoader {
     if (problem !== undefined) this.#refuse(name, problem);
   }
 
-  /** The state, or why it cannot be trusted, naming the record. */
-  finish(): { readonly type: "ok"; readonly state: StoreState } | Refused {
+  finish(): LoadedStore {
+    return runToEnd(this.finishing());
+  }
+
+  /** As `finish`, in steps: yields about how many keys or rows it has been through. Only one of them, and once. */
+  *finishing(visit: LeasedVisitor = () => undefined): Work<LoadedStore> {
     const state = this.#state;
     // The newest change is never compacted away, so a floor above it means that changes are missing.
     if (state.compactRevision > this.#main) {
@@ -52,14 +72,44 @@ export class StateLoader {
     // While nothing is removed, key IDs are given out from 0 on.
     const ids = new Uint32Array(state.keys.size);
     for (let id = 0; id < ids.length; id++) ids[id] = id;
-    sortKeys(state.keys, ids);
-    state.index.fill(ids, (id) => state.rows.main(state.keys.newest(id)));
-    state.logicalBytes = 0;
-    state.eachRow(0, this.#main, (row) => {
-      if (state.isKept(row, state.compactRevision)) state.logicalBytes += state.rowBytes(row);
-      return true;
-    });
+    yield* sortingKeys(state.keys, ids);
+    yield* state.index.filling(ids);
+    for (let lo = 0; lo < ids.length; lo += KEYS_PER_STEP) {
+      const hi = Math.min(ids.length, lo + KEYS_PER_STEP);
+      let units = 0;
+      for (let id = lo; id < hi; id++) units += this.#noteKey(id, visit);
+      yield units;
+    }
+    // All rows were counted as they were appended. Only a floor drops any, and only up to itself.
+    for (const chunk of state.rows.order) {
+      if (!this.#forgetDropped(chunk)) break;
+      yield chunk.end - chunk.begin;
+    }
     return { type: "ok", state };
+  }
+
+  /** Tells the index and the visitor of a key. Units of work that it took. */
+  #noteKey(id: number, visit: LeasedVisitor): number {
+    const { keys, rows, index } = this.#state;
+    const newest = keys.newest(id);
+    const isPresent = !rows.isDelete(newest);
+    index.noteFilled(id, rows.main(newest), isPresent);
+    if (!this.#hasLeased || !isPresent) return 1;
+    if (rows.leaseLow(newest) === 0 && rows.leaseHigh(newest) === 0) return 1;
+    visit(this.#state.meta(newest));
+    return UNITS_PER_LEASED;
+  }
+
+  /** Takes what compaction has dropped out of the logical size. False: it drops nothing from here on. */
+  #forgetDropped(chunk: RowChunk): boolean {
+    const state = this.#state;
+    const { rows, compactRevision } = state;
+    for (let i = chunk.begin; i < chunk.end; i++) {
+      const row = rows.id(chunk, i);
+      if (rows.main(row) > compactRevision) return false;
+      if (!state.isKept(row, compactRevision)) state.logicalBytes -= state.rowBytes(row);
+    }
+    return true;
   }
 
   #refuse(name: string, problem: string): void {
@@ -113,12 +163,14 @@ export class StateLoader {
 
   #append(main: number, sub: number, change: ChangeRecord): string | undefined {
     const state = this.#state;
-    const found = state.keys.lookup(change.key, Number.POSITIVE_INFINITY);
+    const hash = hashOf(change.key);
+    const found = state.keys.lookup(change.key, Number.POSITIVE_INFINITY, hash);
     const older = found < 0 ? NONE : state.keys.newest(found);
     const problem = this.#chainProblem(main, older, change);
     if (problem !== undefined) return problem;
-    const key = found < 0 ? state.keys.add(change.key) : found;
+    const key = found < 0 ? state.keys.add(change.key, hash) : found;
     const { createRevision, version, leaseLow, leaseHigh, valueBytes } = change;
+    if (leaseLow !== 0 || leaseHigh !== 0) this.#hasLeased = true;
     state.append({ main, sub, key, createRevision, version, leaseLow, leaseHigh, valueBytes });
     this.#main = main;
     this.#sub = sub;

@@ -6,13 +6,13 @@
  * Synchronous and deterministic: answers, `logicalBytes` and hashes are functions of the calls that changed something,
  * never of how far physical deletion has come.
  */
-import { ERR, fail, type KvError } from "../base/index.ts";
+import { ERR, fail, type KvError, runToEnd, type Work } from "../base/index.ts";
 import type { Records } from "../env/index.ts";
 import type { Event, KeyValue } from "../pb/kv.ts";
 import { Compactor } from "./compaction.ts";
 import { type HashJob, startHash } from "./hash.ts";
 import { eventOf, type History, historyOf, keyValueOf } from "./history.ts";
-import { StateLoader } from "./load.ts";
+import { type LeasedVisitor, StateLoader } from "./load.ts";
 import { PageCounts } from "./page-counts.ts";
 import { countAt, resolveAt } from "./reading.ts";
 import type { Refused } from "./records.ts";
@@ -188,7 +188,15 @@ export class StoreLoader {
 
   /** The store, or why its records cannot be trusted, naming the first that cannot. */
   finish(): { readonly type: "ok"; readonly store: Store } | Refused {
-    const finished = this.#loader.finish();
+    return runToEnd(this.finishing());
+  }
+
+  /**
+   * As `finish`, in steps: yields about how many keys or revisions it has been through.
+   * @param visit is told of every present key that hangs on a lease, in no order
+   */
+  *finishing(visit?: LeasedVisitor): Work<{ readonly type: "ok"; readonly store: Store } | Refused> {
+    const finished = yield* this.#loader.finishing(visit);
     if (finished.type === "refused") return finished;
     return { type: "ok", store: new Store(this.#records, finished.state) };
   }

@@ -317,7 +317,7 @@ export class Driver implements MemberFacade, PeerHandler {
     try {
       const backend = await this.#states.open(index);
       if (this.#phase !== "running") return await backend.close();
-      const loaded = await loadState(this.#options.member, backend, index);
+      const loaded = await loadState(this.#options.member, backend, index, this.#ports.clock);
       if (this.#phase !== "running") return await backend.close();
       const before = this.#states.replace(backend, index);
       this.#give((now) => this.#machine.snapshotInstalled(now, loaded));

@@ -83,7 +83,7 @@ async function openOn(
   { clock, random }: DriverPorts,
   on: { readonly log: RecoveredLog; readonly backend: Backend; readonly index: number },
 ): Promise<Member> {
-  const state = await loadState(options.member, on.backend, on.index);
+  const state = await loadState(options.member, on.backend, on.index, clock);
   const opened = openMember(options.member, { log: on.log, state }, { random }, clock.now());
   if (opened.type === "refused") throw new DriverError("member", opened.reason);
   return opened.member;

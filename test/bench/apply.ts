@@ -27,12 +27,15 @@ export interface ApplyOptions {
 
 /** Entries as they come out of the log, encoded. Making them is no part of what is measured. */
 export function putEntries(options: ApplyOptions): Entry[] {
+  return [...eachPutEntry(options)];
+}
+
+/** As `putEntries`, each made when it is asked for: a million of them at once would be half a gigabyte. */
+export function* eachPutEntry(options: ApplyOptions): Generator<Entry> {
   const value = new Uint8Array(options.valueBytes).fill(7);
-  const entries: Entry[] = [];
   for (let index = 1; index <= options.entries; index++) {
-    entries.push(entry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value }));
+    yield entry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value });
   }
-  return entries;
 }
 
 /** Applies the entries to an empty state. Returns how many revisions the listener heard of. */

@@ -1,9 +1,9 @@
 /**
  * The state as a member runs it, over LevelDB: encoded entries through `AppliedState`, backend batches issued as
- * `BackendBatches` says, one in flight, and what a batch made durable is let go. Then a restart through the loader.
+ * `BackendBatches` says, one in flight, and what a batch made durable is let go.
  */
 import { AppliedState } from "../../src/apply/index.ts";
-import type { Backend, BackendDirectory, BackendState } from "../../src/env/index.ts";
+import type { Backend, BackendDirectory } from "../../src/env/index.ts";
 import { BackendBatches } from "../../src/member/backend-batches.ts";
 import { DEFAULT_OPTIONS } from "../../src/member/index.ts";
 import type { Entry } from "../../src/raft/index.ts";
@@ -11,8 +11,6 @@ import { type Cost, timedAsync } from "./measure.ts";
 
 /** Entries that one input of a member applies (`member/applying.ts`). */
 const ENTRIES_PER_INPUT = 1024;
-/** What a restart reads: everything but values. */
-const LOADED_PREFIXES = ["a", "c", "h", "i", "l", "m", "r"];
 
 export interface AppliedFigures extends Cost {
   readonly entries: number;
@@ -82,29 +80,4 @@ class Writer {
       this.#state.batchDurable();
     });
   }
-}
-
-export interface Restarted {
-  readonly backend: Backend;
-  readonly state: AppliedState;
-  readonly cost: Cost;
-  readonly records: number;
-}
-
-/** Opens the state and loads everything but values, as a member does before it serves. */
-export async function restart(directory: BackendDirectory): Promise<Restarted> {
-  let found: Omit<Restarted, "cost"> | undefined;
-  const cost = await timedAsync(async () => {
-    const backend = await directory.open(0);
-    const records = new Map<string, Uint8Array>();
-    await backend.scan(LOADED_PREFIXES, (chunk) => {
-      for (const [name, bytes] of chunk) records.set(name, bytes);
-    });
-    const state: BackendState = { ...backend.meta, records };
-    const loaded = AppliedState.load(state, { below: backend });
-    if (loaded.type === "refused") throw new Error(loaded.reason);
-    found = { backend, state: loaded.state, records: records.size };
-  });
-  if (found === undefined) throw new Error("not loaded");
-  return { ...found, cost };
 }

@@ -6,23 +6,36 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
-import { putEntries } from "./apply.ts";
+import { eachPutEntry } from "./apply.ts";
 import { printApplyRows } from "./apply-rows.ts";
 import { measureBackend } from "./backend.ts";
 import { printConfigRows } from "./config-rows.ts";
-import { applyToDisk, restart } from "./level-state.ts";
+import { applyToDisk } from "./level-state.ts";
 import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
+import { printRestartRows, RESTART, runRestart } from "./restart.ts";
 import { printWatchRows } from "./watch-rows.ts";
 
 const RUNS = 5;
 
-row("raft, 3 members, 256 B, messages by reference", 1_000_000, (entries) =>
-  commitEntries({ entries, entryBytes: 256, codec: false }),
-);
-row("raft, 3 members, 256 B, messages through the codec", 400_000, (entries) =>
-  commitEntries({ entries, entryBytes: 256, codec: true }),
-);
+const [program, path, mode] = process.argv.slice(2);
+if (program === RESTART && path !== undefined) await runRestart(path, mode === "watched");
+else await printAll();
+
+async function printAll(): Promise<void> {
+  row("raft, 3 members, 256 B, messages by reference", 1_000_000, (entries) =>
+    commitEntries({ entries, entryBytes: 256, codec: false }),
+  );
+  row("raft, 3 members, 256 B, messages through the codec", 400_000, (entries) =>
+    commitEntries({ entries, entryBytes: 256, codec: true }),
+  );
+  printStoreRows();
+  printApplyRows();
+  printWatchRows();
+  printConfigRows();
+  await backendRow(1_000_000);
+  await levelRows(1_000_000);
+}
 
 function row(name: string, entries: number, run: (entries: number) => number[]): void {
   run(Math.floor(entries / 10));
@@ -40,13 +53,6 @@ function row(name: string, entries: number, run: (entries: number) => number[]):
   const [middle, most] = [median, best].map((rate) => Math.round(rate).toLocaleString("en"));
   console.log(`${name.padEnd(52)} ${middle} committed/s (best ${most})`);
 }
-
-printStoreRows();
-printApplyRows();
-printWatchRows();
-printConfigRows();
-await backendRow(1_000_000);
-await levelRows(300_000);
 
 /** Once only: it writes some hundred megabytes. */
 async function backendRow(puts: number): Promise<void> {
@@ -66,16 +72,12 @@ async function levelRows(entries: number): Promise<void> {
   const path = mkdtempSync(join(tmpdir(), "waymark-bench-"));
   try {
     const options = { entries, valueBytes: 256, keyBytes: 32, keys: entries, compactEvery: entries + 1 };
-    const applied = await applyToDisk(new LevelDirectory(path), putEntries(options));
-    const { backend, cost } = await restart(new LevelDirectory(path));
-    await backend.close();
-    console.log(`state on disk, ${entries.toLocaleString("en")} puts of 256 B, entries to LevelDB and back`);
+    const applied = await applyToDisk(new LevelDirectory(path), eachPutEntry(options));
+    console.log(`state on disk, ${entries.toLocaleString("en")} puts of 256 B, entries to LevelDB`);
     console.log(`  puts per second      ${Math.round(entries / applied.seconds).toLocaleString("en")}`);
     console.log(`  processor us per put ${((applied.cpuSeconds / entries) * 1e6).toFixed(1)}`);
     console.log(`  longest block, ms    ${applied.blockMs.toFixed(1)}`);
-    console.log(
-      `  restart, s           ${cost.seconds.toFixed(1)} (longest block ${cost.blockMs.toFixed(0)} ms)`,
-    );
+    printRestartRows(path, entries);
   } finally {
     rmSync(path, { recursive: true, force: true });
   }

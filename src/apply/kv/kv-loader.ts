@@ -1,14 +1,11 @@
 /** The key-value state from its records: store, leases, alarms, and which keys hang on which lease. */
-import { fail, hex } from "../../base/index.ts";
+import { fail, hex, runToEnd, type Work } from "../../base/index.ts";
 import type { Records } from "../../env/index.ts";
 import { LEASE_PREFIX, Lessor, type LessorOptions } from "../../lease/index.ts";
-import { CHANGE_PREFIX, FLOOR_RECORD, Store, VALUE_PREFIX } from "../../mvcc/index.ts";
+import { CHANGE_PREFIX, FLOOR_RECORD, type KeyMeta, Store, VALUE_PREFIX } from "../../mvcc/index.ts";
 import { ALARM_PREFIX, Alarms } from "./alarms.ts";
 import { KvState } from "./kv-state.ts";
 import type { ChangeListener } from "./types.ts";
-
-/** Keys looked at in one go while leases get their keys back. */
-const KEYS_PER_SLICE = 1024;
 
 /** First letters of the records that the loader needs, in no order. */
 export const KV_LOADED_PREFIXES: readonly string[] = [
@@ -32,6 +29,10 @@ export function isKvRecord(name: string): boolean {
     prefix === FLOOR_RECORD
   );
 }
+
+export type LoadedKv =
+  | { readonly type: "ok"; readonly state: KvStateOfMember }
+  | { readonly type: "refused"; readonly reason: string };
 
 export class KvLoader {
   readonly #listener: ChangeListener;
@@ -69,14 +70,22 @@ export class KvLoader {
   }
 
   /** The state, or why its records cannot be trusted, naming one of them. */
-  finish():
-    | { readonly type: "ok"; readonly state: KvStateOfMember }
-    | { readonly type: "refused"; readonly reason: string } {
-    const store = this.#store.finish();
-    if (store.type === "refused") return store;
+  finish(): LoadedKv {
+    return runToEnd(this.finishing());
+  }
+
+  /** As `finish`, in steps: yields about how many keys or revisions it has been through. Only one of them, and once. */
+  *finishing(): Work<LoadedKv> {
     const leases = this.#leases.finish();
+    let stray: string | undefined;
+    // The keys know their lease, so the leases learn their keys from them.
+    const store = yield* this.#store.finishing((meta) => {
+      if (leases.type === "refused" || leases.lessor.attach(meta.lease, meta.key)) return;
+      stray ??= strayKey(meta);
+    });
+    if (store.type === "refused") return store;
     if (leases.type === "refused") return leases;
-    const problem = this.#problem ?? attachAll(store.store, leases.lessor);
+    const problem = this.#problem ?? stray;
     if (problem !== undefined) return { type: "refused", reason: problem };
     const parts = {
       store: store.store,
@@ -88,20 +97,7 @@ export class KvLoader {
   }
 }
 
-/** Tells the leases which keys hang on them. What is wrong, or undefined. */
-function attachAll(store: Store, lessor: Lessor): string | undefined {
-  let key = new Uint8Array(1);
-  const rangeEnd = new Uint8Array(1);
-  for (;;) {
-    const { metas } = store.resolve({ key, rangeEnd }, 0, KEYS_PER_SLICE);
-    for (const meta of metas) {
-      if (meta.lease === 0n || lessor.attach(meta.lease, meta.key)) continue;
-      const id = hex(BigInt.asUintN(64, meta.lease));
-      return `revision ${meta.modRevision}.${meta.sub} puts its key on lease ${id}, and there is no record of it`;
-    }
-    const last = metas[metas.length - 1];
-    if (last === undefined || metas.length < KEYS_PER_SLICE) return undefined;
-    key = new Uint8Array(last.key.length + 1);
-    key.set(last.key);
-  }
+function strayKey({ lease, modRevision, sub }: KeyMeta): string {
+  const id = hex(BigInt.asUintN(64, lease));
+  return `revision ${modRevision}.${sub} puts its key on lease ${id}, and there is no record of it`;
 }
