@@ -163,11 +163,7 @@ export class KeyTable {
     const unit = position & UNIT_MASK;
     const base = (unit << UNIT_SHIFT) + HEADER_BYTES;
     const end = base + (block.words[unit * 2 + 1] as number);
-    let window = 0;
-    for (let at = base + from; at < base + from + 4; at++) {
-      window = (window << 8) | (at < end ? (block.bytes[at] as number) : 0);
-    }
-    return window >>> 0;
+    return windowOf(block.bytes, base + from, end);
   }
 
   /** Length of the prefix that the two keys of the last `compare` had in common. */
@@ -270,6 +266,15 @@ export class KeyTable {
     return true;
   }
 
+  /** Hash of a key where it lies: a view of it would cost more than to hash it. */
+  #hash(id: number): number {
+    const position = this.#position(id);
+    const block = this.#blocks[position >>> BLOCK_UNITS_SHIFT] as Block;
+    const unit = position & UNIT_MASK;
+    const begin = (unit << UNIT_SHIFT) + HEADER_BYTES;
+    return hashOf(block.bytes, begin, begin + (block.words[unit * 2 + 1] as number));
+  }
+
   #bucketOf(hash: number): number {
     const bucket = hash & (2 * this.#base - 1);
     return bucket < this.#buckets ? bucket : bucket - this.#base;
@@ -289,7 +294,7 @@ export class KeyTable {
   }
 
   #unchain(id: number): void {
-    const bucket = this.#bucketOf(hashOf(this.bytes(id)));
+    const bucket = this.#bucketOf(this.#hash(id));
     let before = this.#head(bucket);
     const next = this.#word(id, NEXT);
     if (before === id) {
@@ -310,7 +315,7 @@ export class KeyTable {
     this.#setHead(from, NONE);
     while (id !== NONE) {
       const next = this.#word(id, NEXT);
-      this.#chain(id, this.#bucketOf(hashOf(this.bytes(id))));
+      this.#chain(id, this.#bucketOf(this.#hash(id)));
       id = next;
     }
     if (this.#buckets === 2 * this.#base) this.#base *= 2;
@@ -369,8 +374,15 @@ export class KeyTable {
   }
 }
 
-function hashOf(key: Uint8Array): number {
-  return finishHash(mixHashBytes(0, key)) | 0;
+/** Four of bytes[at, end) as a number that orders as they do; zeros from `end` on. */
+export function windowOf(bytes: Uint8Array, at: number, end: number): number {
+  let window = 0;
+  for (let i = at; i < at + 4; i++) window = (window << 8) | (i < end ? (bytes[i] as number) : 0);
+  return window >>> 0;
+}
+
+function hashOf(bytes: Uint8Array, lo = 0, hi = bytes.length): number {
+  return finishHash(mixHashBytes(0, bytes, lo, hi)) | 0;
 }
 
 function entryBytes(length: number): number {
