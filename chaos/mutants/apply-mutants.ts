@@ -97,16 +97,16 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   ]),
   applyMutant("deletes-not-saved", "What was deleted comes back with the next restart.", [
     "overlay.ts",
-    "if (bytes === DELETED) changes.deletes.push(name);",
-    "if (bytes === DELETED) continue;",
+    "else changes.deletes.push(name);\n",
+    "\n",
   ]),
   applyMutant(
     "delete-cancels-put",
     "A delete takes back the put of its batch, and what was saved before it stays.",
     [
       "overlay.ts",
-      "  delete(name: string): void {\n",
-      "  delete(name: string): void {\n    if (this.#changes.delete(name)) return;\n",
+      "    const before = changed.size;\n",
+      "    if (bytes === DELETED && changed.delete(name)) return;\n    const before = changed.size;\n",
     ],
   ),
   applyMutant(
@@ -114,8 +114,8 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     "A record that changes twice between two batches is saved as at first.",
     [
       "overlay.ts",
-      "    changes.set(name, bytes);\n",
-      "    if (!changes.has(name)) changes.set(name, bytes);\n",
+      "    changed.set(name, bytes);\n",
+      "    if (!changed.has(name)) changed.set(name, bytes);\n",
     ],
   ),
 ];

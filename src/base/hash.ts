@@ -18,12 +18,11 @@ export function mixHashNumber(hash: number, value: number): number {
   return mixHash(mixHash(hash, value | 0), Math.floor(value / 0x1_0000_0000) | 0);
 }
 
-/** Mixes bytes, four at a time, length included, so that a split elsewhere gives another hash. */
-export function mixHashBytes(hash: number, bytes: Uint8Array): number {
-  let h = mixHash(hash, bytes.length);
-  let i = 0;
-  const whole = bytes.length & ~3;
-  for (; i < whole; i += 4) {
+/** Mixes bytes[lo, hi), four at a time, length included, so that a split elsewhere gives another hash. */
+export function mixHashBytes(hash: number, bytes: Uint8Array, lo = 0, hi = bytes.length): number {
+  let h = mixHash(hash, hi - lo);
+  let i = lo;
+  for (const whole = lo + ((hi - lo) & ~3); i < whole; i += 4) {
     h = mixHash(
       h,
       (bytes[i] as number) |
@@ -33,7 +32,7 @@ export function mixHashBytes(hash: number, bytes: Uint8Array): number {
     );
   }
   let tail = 0;
-  for (let shift = 0; i < bytes.length; i++, shift += 8) tail |= (bytes[i] as number) << shift;
+  for (let shift = 0; i < hi; i++, shift += 8) tail |= (bytes[i] as number) << shift;
   return mixHash(h, tail);
 }
 

@@ -10,8 +10,11 @@ import type { ReadyRead } from "./requests.ts";
 import { noticeGrowth } from "./space.ts";
 import type { MemberState } from "./state.ts";
 
-/** Most that one input applies; the rest waits for the next one, which `nextWake` asks for at once. */
-export const APPLY_ENTRIES = 1024;
+/**
+ * Most that one input applies; the rest waits for the next one, which `nextWake` asks for at once. New keys cost most,
+ * 10 to 20 µs each on a busy machine: so many of them hold the event loop for a few milliseconds.
+ */
+export const APPLY_ENTRIES = 256;
 export const APPLY_BYTES = 4 * 1024 * 1024;
 
 /** Applies what is committed, up to this input's share. */

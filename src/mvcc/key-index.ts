@@ -1,6 +1,7 @@
 /**
  * Key IDs in order of key: a list of blocks of IDs. Two binary searches find a key, one over the first keys of the
- * blocks and one inside a block; keys themselves are compared where they lie.
+ * blocks and one inside a block. Keys are compared where they lie, which is cold memory; so a block keeps of each key
+ * the first four bytes behind what all its keys begin with, and most often only one key is left to compare.
  *
  * A key stays here while it has a row, also while its newest row is a delete: such a key is *absent*, one whose newest
  * row is a put is *present*. Each block counts its present keys, so counting a range costs two searches and a sum over
@@ -10,7 +11,7 @@
  * hundred million keys 400,000 pointers once in 250 insertions.)
  */
 import { fail, type Work } from "../base/index.ts";
-import type { KeyTable } from "./keys.ts";
+import { type KeyTable, windowOf } from "./keys.ts";
 import type { KeyRange } from "./types.ts";
 
 const BLOCK_KEYS = 512;
@@ -20,10 +21,16 @@ const MERGED_KEYS = 384;
 /** Keys in a block that is made full at once: some room is left for what comes. */
 const FILLED_KEYS = 400;
 
+const NO_WINDOWS = new Uint32Array(0);
+
 export interface IndexBlock {
   /** By which its keys name it. */
   readonly number: number;
   readonly ids: Uint32Array;
+  /** Bytes that all its keys begin with; -1: not known, and `windows` neither. */
+  common: number;
+  /** Of each key the four bytes behind those, as a number; empty while nobody has searched here. */
+  windows: Uint32Array;
   size: number;
   /** Number of present keys. */
   present: number;
@@ -85,19 +92,20 @@ export class KeyIndex {
     if (lo === 0) return this.#stop(0, 0, -1);
     const at = lo - 1;
     const block = blocks[at] as IndexBlock;
-    let [low, high] = [1, block.size];
+    if (block.common < 0) this.#makeWindows(block);
+    const { windows, common } = block;
+    // It is behind the first key and parts from it inside what all have in common: so it is behind all.
+    if (knownLo < common) return this.#stop(at, block.size, -1);
+    const window = windowOf(key, common, key.length);
+    let low = firstAtLeast(windows, window, 1, block.size);
+    let high = firstAtLeast(windows, window + 1, low, block.size);
     while (low < high) {
       const middle = (low + high) >>> 1;
       const id = block.ids[middle] as number;
-      const order = keys.compare(key, id, Math.min(knownLo, knownHi));
+      const order = keys.compare(key, id, common);
       if (order === 0) return this.#stop(at, middle, id);
-      if (order > 0) {
-        low = middle + 1;
-        knownLo = keys.matched;
-      } else {
-        high = middle;
-        knownHi = keys.matched;
-      }
+      if (order > 0) low = middle + 1;
+      else high = middle;
     }
     return this.#stop(at, low, -1);
   }
@@ -111,6 +119,7 @@ export class KeyIndex {
       this.#blocks.push(block);
     }
     if (block.size === BLOCK_KEYS) block = this.#split(block);
+    this.#addWindow(block, key);
     block.ids.copyWithin(this.#slot + 1, this.#slot, block.size);
     block.ids[this.#slot] = id;
     block.size++;
@@ -148,6 +157,7 @@ export class KeyIndex {
     const at = this.#block;
     const block = this.#blocks[at] as IndexBlock;
     block.ids.copyWithin(this.#slot, this.#slot + 1, block.size);
+    if (block.common >= 0) block.windows.copyWithin(this.#slot, this.#slot + 1, block.size);
     block.size--;
     if (block.size === 0) this.#drop(at);
     else if (block.size < SPARSE_KEYS && !this.#maybeMerge(at)) this.#maybeMerge(at - 1);
@@ -177,6 +187,8 @@ export class KeyIndex {
         if (before !== undefined && this.#keys.compare(before, id, 0) >= 0)
           fail("index out of order", { id });
         if (this.blockOf(id) !== block) fail("a key names another block", { id, number: block.number });
+        if (block.common >= 0 && block.windows[slot] !== this.#keys.window(id, block.common))
+          fail("window of a key", { id, common: block.common, window: block.windows[slot] });
         before = this.#keys.bytes(id);
         count++;
       }
@@ -201,6 +213,8 @@ export class KeyIndex {
     upper.newest = block.newest;
     upper.present = this.#presentIn(upper);
     this.#rename(upper, 0);
+    // The keys of a half have more in common than all had.
+    if (!isAppend) block.common = -1;
     block.size = kept;
     block.present -= upper.present;
     this.#blocks.splice(this.#block + 1, 0, upper);
@@ -224,11 +238,36 @@ export class KeyIndex {
     const from = block.size;
     block.ids.set(next.ids.subarray(0, next.size), from);
     block.size += next.size;
+    block.common = -1;
     this.#rename(block, from);
     block.present += next.present;
     block.newest = Math.max(block.newest, next.newest);
     this.#drop(at + 1);
     return true;
+  }
+
+  /** Looks at the keys of a block for what they have in common, and behind it. */
+  #makeWindows(block: IndexBlock): void {
+    const keys = this.#keys;
+    const { ids, size } = block;
+    if (block.windows.length === 0) block.windows = new Uint32Array(BLOCK_KEYS);
+    keys.compare(keys.bytes(ids[0] as number), ids[size - 1] as number, 0);
+    block.common = keys.matched;
+    for (let slot = 0; slot < size; slot++)
+      block.windows[slot] = keys.window(ids[slot] as number, block.common);
+  }
+
+  /** Makes room for the window of a key at the place of the last `find`, before its ID comes into the block. */
+  #addWindow(block: IndexBlock, key: Uint8Array): void {
+    const { common, windows, size } = block;
+    if (common < 0) return;
+    if (size > 0) this.#keys.compare(key, block.ids[0] as number, 0);
+    if (size === 0 || this.#keys.matched < common) {
+      block.common = -1;
+      return;
+    }
+    windows.copyWithin(this.#slot + 1, this.#slot, size);
+    windows[this.#slot] = windowOf(key, common, key.length);
   }
 
   /** Tells the keys of a block, from a slot on, that they are in it. */
@@ -239,7 +278,15 @@ export class KeyIndex {
 
   #open(): IndexBlock {
     const number = this.#freeNumbers.pop() ?? this.#numbered.length;
-    const block = { number, ids: new Uint32Array(BLOCK_KEYS), size: 0, present: 0, newest: 0 };
+    const block = {
+      number,
+      ids: new Uint32Array(BLOCK_KEYS),
+      common: -1,
+      windows: NO_WINDOWS,
+      size: 0,
+      present: 0,
+      newest: 0,
+    };
     this.#numbered[number] = block;
     return block;
   }
@@ -250,6 +297,17 @@ export class KeyIndex {
     this.#numbered[block.number] = undefined;
     this.#freeNumbers.push(block.number);
   }
+}
+
+/** The first place in values[lo, hi), which ascend, whose value is at least `least`; `hi`: there is none. */
+function firstAtLeast(values: Uint32Array, least: number, lo: number, hi: number): number {
+  let [low, high] = [lo, hi];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((values[middle] as number) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Whether a range goes on to the last key. */

@@ -171,11 +171,7 @@ export class KeyTable {
     const unit = position & UNIT_MASK;
     const base = (unit << UNIT_SHIFT) + HEADER_BYTES;
     const end = base + (block.words[unit * 2 + 1] as number);
-    let window = 0;
-    for (let at = base + from; at < base + from + 4; at++) {
-      window = (window << 8) | (at < end ? (block.bytes[at] as number) : 0);
-    }
-    return window >>> 0;
+    return windowOf(block.bytes, base + from, end);
   }
 
   /** Length of the prefix that the two keys of the last `compare` had in common. */
@@ -376,6 +372,13 @@ export class KeyTable {
     this.#drop(number);
     return moved + 1;
   }
+}
+
+/** Four of bytes[at, end) as a number that orders as they do; zeros from `end` on. */
+export function windowOf(bytes: Uint8Array, at: number, end: number): number {
+  let window = 0;
+  for (let i = at; i < at + 4; i++) window = (window << 8) | (i < end ? (bytes[i] as number) : 0);
+  return window >>> 0;
 }
 
 /** Hash of a key, signed 32-bit. */

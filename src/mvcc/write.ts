@@ -70,8 +70,8 @@ export class Txn implements WriteTxn {
     const block = index.blockOf(id);
     block.newest = main;
     if (previous === undefined) block.present++;
-    records.put(changeName(main, sub), writer.put(main, sub, key, row));
-    records.put(valueName(main, sub), writer.value(main, sub, value));
+    records.append(changeName(main, sub), writer.put(main, sub, key, row));
+    records.append(valueName(main, sub), writer.value(main, sub, value));
     const { createRevision, version } = row;
     const meta: KeyMeta = { key, createRevision, modRevision: main, sub, version, lease };
     this.#changes.push({ type: "put", meta, value, previous });
@@ -124,7 +124,7 @@ export class Txn implements WriteTxn {
     state.append({ main, sub, key: id, ...none });
     block.newest = main;
     block.present--;
-    state.records.put(changeName(main, sub), state.writer.delete(main, sub, key, state.lastChanges));
+    state.records.append(changeName(main, sub), state.writer.delete(main, sub, key, state.lastChanges));
     const meta: KeyMeta = { key, createRevision: 0, modRevision: main, sub, version: 0, lease: 0n };
     this.#changes.push({ type: "delete", meta, value: undefined, previous });
     deleted.push(previous);

@@ -4,13 +4,11 @@
  */
 import { AppliedState } from "../../src/apply/index.ts";
 import type { Backend, BackendDirectory } from "../../src/env/index.ts";
+import { APPLY_ENTRIES } from "../../src/member/applying.ts";
 import { BackendBatches } from "../../src/member/backend-batches.ts";
 import { DEFAULT_OPTIONS } from "../../src/member/index.ts";
 import type { Entry } from "../../src/raft/index.ts";
 import { type Cost, timedAsync } from "./measure.ts";
-
-/** Entries that one input of a member applies (`member/applying.ts`). */
-const ENTRIES_PER_INPUT = 1024;
 
 export interface AppliedFigures extends Cost {
   readonly entries: number;
@@ -32,7 +30,7 @@ export async function applyToDisk(
       const applied = loaded.state.applyNormal(entry);
       if (applied.type !== "kv" || applied.outcome.type !== "done") throw new Error(`entry ${entry.index}`);
       writer.note(entry.data.length);
-      if (++count % ENTRIES_PER_INPUT === 0) await writer.turn();
+      if (++count % APPLY_ENTRIES === 0) await writer.turn();
     }
     await writer.flush();
   });

@@ -109,6 +109,7 @@ export function measureMemory(keys: number): { readonly arrays: number; readonly
 const NO_RECORDS: Records = {
   get: () => undefined,
   put: () => undefined,
+  append: () => undefined,
   delete: () => undefined,
 };
 

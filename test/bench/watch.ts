@@ -179,6 +179,7 @@ function mapRecords(): Records {
   return {
     get: (name) => map.get(name),
     put: (name, bytes) => void map.set(name, bytes),
+    append: (name, bytes) => void map.set(name, bytes),
     delete: (name) => void map.delete(name),
   };
 }

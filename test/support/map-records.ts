@@ -12,6 +12,10 @@ export class MapRecords implements Records {
     this.map.set(name, bytes);
   }
 
+  append(name: string, bytes: Uint8Array): void {
+    this.map.set(name, bytes);
+  }
+
   delete(name: string): void {
     this.map.delete(name);
   }

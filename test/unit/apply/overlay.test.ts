@@ -5,12 +5,12 @@ import { describe, expect, it } from "vitest";
 import { Overlay } from "../../../src/apply/index.ts";
 import { bytesOf } from "../../../src/base/index.ts";
 
-type Op = readonly ["put", string, string] | readonly ["delete", string];
+type Op = readonly ["put" | "append", string, string] | readonly ["delete", string];
 
 function run(overlay: Overlay, ops: readonly Op[]): void {
   for (const op of ops) {
-    if (op[0] === "put") overlay.put(op[1], bytesOf(op[2]));
-    else overlay.delete(op[1]);
+    if (op[0] === "delete") overlay.delete(op[1]);
+    else overlay[op[0]](op[1], bytesOf(op[2]));
   }
 }
 
@@ -62,6 +62,23 @@ describe("a batch", () => {
       bytes: 2,
     },
     {
+      name: "appended records of two kinds come with the others",
+      ops: [
+        ["append", "i1", "a"],
+        ["append", "v1", "b"],
+        ["put", "c", "2"],
+        ["append", "i2", ""],
+      ],
+      puts: [
+        ["c", "2"],
+        ["i1", "a"],
+        ["i2", ""],
+        ["v1", "b"],
+      ],
+      deletes: [],
+      bytes: 10,
+    },
+    {
       name: "an empty record is no delete",
       ops: [["put", "a", ""]],
       puts: [["a", ""]],
@@ -85,6 +102,26 @@ describe("a batch", () => {
     expect([overlay.bytes, overlay.entries, overlay.isInFlight]).toEqual([0, 0, false]);
   });
 
+  it("does not put what was appended and deleted again", () => {
+    const overlay = new Overlay({ get: () => undefined });
+    run(overlay, [
+      ["append", "i1", "a"],
+      ["append", "i2", "b"],
+      ["delete", "i1"],
+    ]);
+    expect(overlay.get("i1")).toBeUndefined();
+    expect(overlay.take()).toEqual({ puts: [["i2", bytesOf("b")]], deletes: ["i1"] });
+  });
+
+  it("takes no appended record out of order, nor twice", () => {
+    const overlay = new Overlay({ get: () => undefined });
+    run(overlay, [
+      ["append", "i2", "a"],
+      ["append", "i2", "b"],
+    ]);
+    expect(() => overlay.checkInvariants()).toThrow("appended out of order");
+  });
+
   it("is the only one in flight", () => {
     const overlay = new Overlay({ get: () => undefined });
     expect(() => overlay.durable()).toThrow("no backend batch is in flight");
@@ -93,6 +130,13 @@ describe("a batch", () => {
   });
 });
 
+const KNOWN = ["a", "b", "c", "d", ..."1234".split("").flatMap((digit) => [`i${digit}`, `v${digit}`])];
+
+/** Whether a name will be appended, perhaps: it may not be deleted before. */
+function isYetToCome(name: string, appended: number): boolean {
+  return Number(name.slice(1)) > appended;
+}
+
 describe("reads", () => {
   it("see the newest write, through batches that are durable late", () => {
     const step = fc.oneof(
@@ -100,7 +144,14 @@ describe("reads", () => {
         weight: 6,
         arbitrary: fc.tuple(fc.constant("put" as const), fc.constantFrom("a", "b", "c"), fc.string()),
       },
-      { weight: 3, arbitrary: fc.tuple(fc.constant("delete" as const), fc.constantFrom("a", "b", "c")) },
+      {
+        weight: 4,
+        arbitrary: fc.tuple(fc.constant("append" as const), fc.constantFrom("i", "v"), fc.string()),
+      },
+      {
+        weight: 4,
+        arbitrary: fc.tuple(fc.constant("delete" as const), fc.constantFrom("a", "b", "c", "i1", "v2", "i3")),
+      },
       { weight: 2, arbitrary: fc.tuple(fc.constant("take" as const)) },
       { weight: 2, arbitrary: fc.tuple(fc.constant("durable" as const)) },
     );
@@ -110,11 +161,16 @@ describe("reads", () => {
         const all = new Map(below);
         const overlay = new Overlay(below);
         let taken: ReturnType<Overlay["take"]> | undefined;
+        let appended = 0;
         for (const [type, name = "", value = ""] of steps) {
           if (type === "put") {
             overlay.put(name, bytesOf(value));
             all.set(name, bytesOf(value));
-          } else if (type === "delete") {
+          } else if (type === "append" && appended < 4) {
+            const next = `${name}${++appended}`;
+            overlay.append(next, bytesOf(value));
+            all.set(next, bytesOf(value));
+          } else if (type === "delete" && !isYetToCome(name, appended)) {
             overlay.delete(name);
             all.delete(name);
           } else if (type === "take" && taken === undefined) {
@@ -126,7 +182,7 @@ describe("reads", () => {
             overlay.durable();
           }
           overlay.checkInvariants();
-          for (const known of ["a", "b", "c", "d"]) expect(overlay.get(known)).toEqual(all.get(known));
+          expect(KNOWN.map((known) => overlay.get(known))).toEqual(KNOWN.map((known) => all.get(known)));
         }
       }),
       { numRuns: 300, verbose: 1 },

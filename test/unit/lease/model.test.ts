@@ -92,6 +92,7 @@ class World {
   readonly records: Records = {
     get: (name) => this.map.get(name),
     put: (name, bytes) => void this.map.set(name, bytes),
+    append: (name, bytes) => void this.map.set(name, bytes),
     delete: (name) => void this.map.delete(name),
   };
   lessor = new Lessor(this.records, OPTIONS);

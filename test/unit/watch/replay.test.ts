@@ -61,6 +61,7 @@ class RealSubject implements Subject {
     const records = {
       get: (name: string) => map.get(name),
       put: (name: string, bytes: Uint8Array) => void map.set(name, bytes),
+      append: (name: string, bytes: Uint8Array) => void map.set(name, bytes),
       delete: (name: string) => void map.delete(name),
     };
     const loader = Store.loader(records);
