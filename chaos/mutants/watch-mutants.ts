@@ -101,9 +101,9 @@ export const WATCH_MUTANTS: readonly Mutant[] = [
   ),
   watchMutant("previous-value-is-new", "The previous value of an event is the new one.", [
     "../mvcc/history.ts",
-    "prevKv: prevKv && isReadable && previous !== undefined ? keyValueOf(state, previous) : undefined,",
+    "prevKv: previous === undefined ? undefined : keyValueOf(state, previous),",
     `prevKv:
-      prevKv && isReadable && previous !== undefined
+      previous !== undefined
         ? kvOf(previous, type === "put" ? (value ?? keyValueOf(state, meta).value) : EMPTY_BYTES)
         : undefined,`,
   ]),

@@ -1,5 +1,5 @@
 /** What happened: the changes of past revisions, and changes completed into the events that clients see. */
-import { EMPTY_BYTES } from "../base/index.ts";
+import { EMPTY_BYTES, fail } from "../base/index.ts";
 import type { Event, KeyValue } from "../pb/kv.ts";
 import { DamagedError } from "./damaged.ts";
 import { NONE } from "./keys.ts";
@@ -45,9 +45,8 @@ export function historyOf(
 
 /** Completes a change into an event; see `StoreView.event`. @throws DamagedError */
 export function eventOf(state: StoreState, change: Change, prevKv: boolean): Event {
-  const { type, meta, value, previous } = change;
-  // Readable is what a read at the revision before would find: it is refused when that revision is compacted.
-  const isReadable = meta.modRevision - 1 >= state.compactRevision;
+  const { type, meta, value } = change;
+  const previous = prevKv ? beforeRevision(state, change) : undefined;
   return {
     type,
     kv:
@@ -56,8 +55,25 @@ export function eventOf(state: StoreState, change: Change, prevKv: boolean): Eve
         : value === undefined
           ? keyValueOf(state, meta)
           : kvOf(meta, value),
-    prevKv: prevKv && isReadable && previous !== undefined ? keyValueOf(state, previous) : undefined,
+    prevKv: previous === undefined ? undefined : keyValueOf(state, previous),
   };
+}
+
+/**
+ * What a watcher is told that the key was: what a read at the revision before finds, and nothing for a put that created
+ * the key. So a txn's own earlier change of the key is none. etcd: server/etcdserver/api/v3rpc/watch.go
+ */
+function beforeRevision(state: StoreState, { type, meta, previous }: Change): KeyMeta | undefined {
+  const { key, createRevision, modRevision, sub } = meta;
+  // Such a read is refused when that revision is compacted.
+  if (previous === undefined || modRevision - 1 < state.compactRevision) return undefined;
+  if (type === "put" && createRevision === modRevision) return undefined;
+  if (previous.modRevision < modRevision) return previous;
+  const { rows } = state;
+  const { chunk, row: place } = rows.seek(modRevision, sub);
+  let row = rows.id(rows.order[chunk] ?? fail("a change without a row", { modRevision, sub }), place);
+  while (row !== NONE && rows.main(row) === modRevision) row = rows.older(row);
+  return row === NONE || rows.isDelete(row) ? undefined : state.meta(row, key);
 }
 
 /** A key with its value. @throws DamagedError */

@@ -39,7 +39,10 @@ export interface Change {
   readonly meta: KeyMeta;
   /** The value written; undefined: read it by `Store.value(meta)`. Of a delete: undefined. */
   readonly value: Uint8Array | undefined;
-  /** What the key was before; undefined: it was absent. */
+  /**
+   * What the key was just before, so an earlier change of the same revision too; undefined: it was absent. What a
+   * watcher is told is what it was before the revision (`StoreView.event`).
+   */
   readonly previous: KeyMeta | undefined;
 }
 
@@ -89,7 +92,10 @@ export interface StoreView {
     to: number,
     maxChanges: number,
   ): { readonly sets: readonly ChangeSet[]; readonly next: number };
-  /** Completes a change: reads what it does not carry. `prevKv` only when asked for and still there. */
+  /**
+   * Completes a change: reads what it does not carry. `prevKv` is what the key was at the revision before, only when
+   * asked for and still there; never of a put that created the key.
+   */
   event(change: Change, prevKv: boolean): Event;
   /**
    * While pinned, nothing at or above `revision` is deleted physically, and it can be read although a compaction has

@@ -277,6 +277,33 @@ describe("history", () => {
     expect(events(past)).toEqual(events(live.filter((set) => set !== undefined)));
   });
 
+  it.each([
+    ["put and deleted in one revision, absent before", [], ["a=2", "-a"], ["2 was nothing", "- was nothing"]],
+    ["put and deleted in one revision", ["a=1"], ["a=2", "-a"], ["2 was 1@2", "- was 1@2"]],
+    ["put and deleted, deleted before", ["a=1", "-a"], ["a=2", "-a"], ["2 was nothing", "- was nothing"]],
+    ["deleted and created anew", ["a=1"], ["-a", "a=2"], ["- was 1@2", "2 was nothing"]],
+    ["put twice", ["a=1"], ["a=2", "a=3"], ["2 was 1@2", "3 was 1@2"]],
+    ["put twice, absent before", [], ["a=2", "a=3"], ["2 was nothing", "3 was nothing"]],
+    ["put, deleted, put", ["a=1"], ["a=2", "-a", "a=3"], ["2 was 1@2", "- was 1@2", "3 was nothing"]],
+  ])("prevKv is what the key was at the revision before: %s", (_name, before, steps, shown) => {
+    const store = storeOf("b=1", ...before.map((step) => step.replace("a=1", "a=1 b=2")));
+    const first = before.length === 0 ? "" : "3";
+    const live = write(store, "b=9", ...steps, "c=1");
+    write(store, "a=9 b=9", "-a");
+    const { revision = 0 } = live ?? {};
+    const past = store.history(one("a"), revision, revision, 1).sets[0];
+    for (const set of [live, past]) {
+      const events = (set?.changes ?? [])
+        .map((change) => store.event(change, true))
+        .filter(({ kv }) => textOf(kv.key) === "a");
+      const lines = events.map(({ type, kv, prevKv }) => {
+        const was = prevKv === undefined ? "nothing" : `${textOf(prevKv.value)}@${prevKv.modRevision}`;
+        return `${type === "delete" ? "-" : textOf(kv.value)} was ${was}`;
+      });
+      expect(lines).toEqual(shown.map((line) => line.replace("@2", `@${first}`)));
+    }
+  });
+
   it("an event of a delete has key and modRevision only", () => {
     const store = storeOf("a=1", "-a");
     const change = store.history(EVERYTHING, 3, 3, 1).sets[0]?.changes[0];
