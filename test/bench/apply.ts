@@ -30,7 +30,7 @@ export function putEntries(options: ApplyOptions): Entry[] {
   const value = new Uint8Array(options.valueBytes).fill(7);
   const entries: Entry[] = [];
   for (let index = 1; index <= options.entries; index++) {
-    entries.push(entry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value }));
+    entries.push(putEntry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value }));
   }
   return entries;
 }
@@ -101,7 +101,8 @@ const NO_KEY = new Uint8Array(0);
 const RANGE = rangeOf(NO_KEY);
 const PUT = putOf(NO_KEY, NO_KEY);
 
-function entry(index: number, request: KvRequest): Entry {
+/** A request as an entry of the log. */
+export function putEntry(index: number, request: KvRequest): Entry {
   const data = encodeEnvelope({
     version: 1,
     requestId: { instance: 1n, sequence: index },
