@@ -42,13 +42,13 @@ export const MVCC_MUTANTS: readonly Mutant[] = [
   ]),
   mvccMutant("old-read-gives-newest", "A read of an old revision gives the newest value.", [
     "state.ts",
-    "while (row !== NONE && rows.main(row) > at) row = rows.older(row);",
-    "if (row !== NONE && rows.createRevision(row) > at) row = rows.older(row);",
+    "for (; row !== NONE && rows.main(row) > at; walked++) row = rows.older(row);",
+    "for (; row !== NONE && rows.createRevision(row) > at; walked++) row = rows.older(row);",
   ]),
   mvccMutant("count-honours-limit", "The count of a range ends at its limit.", [
-    "reading.ts",
-    "if (metas.length < most) return { metas, count: metas.length };",
-    "if (metas.length <= most) return { metas, count: metas.length };",
+    "../apply/kv/range.ts",
+    `else if (this.#wanted === 0) this.#phase = "count";`,
+    `else if (this.#wanted === 0) this.#phase = this.#sorting;`,
   ]),
   mvccMutant(
     "read-below-floor",

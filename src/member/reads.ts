@@ -40,7 +40,7 @@ export class PendingReads {
   readonly #slice: number;
   #jobs: Job[] = [];
 
-  /** @param slice units of work (a key, 4 KiB of value) that one call does, over all reads together */
+  /** @param slice units of work (`mvcc/work.ts`) that one call does, over all reads together */
   constructor(slice: number) {
     this.#slice = slice;
   }

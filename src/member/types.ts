@@ -193,7 +193,7 @@ export interface MemberOptions {
   readonly watchProgressMs: number;
   /** Remaining times of leases are replicated this often, ms. */
   readonly leaseCheckpointMs: number;
-  /** Units of a large read (a key, 4 KiB of value) that are done in one go: well below 5 ms. */
+  /** Units of a large read (a key; 8 and more for its value) that are done in one go: well below 5 ms. */
   readonly readSlice: number;
   /** Compacted revisions that are deleted in one go, and the pause between two, ms (etcd: --compaction-batch-limit). */
   readonly compactionBatch: number;

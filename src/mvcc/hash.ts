@@ -5,10 +5,11 @@
  * compactRevision the puts that are still the newest of their keys at `revision`.
  */
 import { bytesOf, crc32c, ERR, fail, type KvError } from "../base/index.ts";
+import { CountJob } from "./counting.ts";
 import { NONE } from "./keys.ts";
-import { countAt } from "./reading.ts";
 import type { StoreState } from "./state.ts";
 import type { DamagedRecord, KeyMeta } from "./types.ts";
+import { ROWS_PER_UNIT, readingWork } from "./work.ts";
 
 /** A finished hash. */
 export interface HashResult {
@@ -36,7 +37,9 @@ export class HashJob {
   readonly #compactRevision: number;
   readonly #revision: number;
   /** etcd skips nothing at or below the floor when no key is left at the revision; what compaction leaves counts. */
-  readonly #isEmpty: boolean;
+  #isEmpty = false;
+  /** Whether there are any is counted first. undefined: it is known. */
+  #keys: CountJob | undefined;
   readonly #release: () => void;
   #hash = SEED;
   /** The next revision to hash. */
@@ -49,7 +52,7 @@ export class HashJob {
     this.#state = state;
     this.#compactRevision = state.compactRevision;
     this.#revision = revision;
-    this.#isEmpty = countAt(state, EVERYTHING, revision) === 0;
+    this.#keys = new CountJob(state, EVERYTHING, revision);
     this.#release = release;
   }
 
@@ -58,20 +61,28 @@ export class HashJob {
     return this.#result;
   }
 
-  /** Examines `budget` revisions and reads the values of those that count. Whether there is more to do. */
+  /**
+   * Does about `budget` units of work (`work.ts`): most are for values that are read. Whether there is more to do.
+   */
   step(budget: number): boolean {
     if (this.#result !== undefined) return false;
     if (budget < 1) fail("a step without a budget", { budget });
     let left = budget;
+    if (this.#keys !== undefined) {
+      left -= this.#keys.step(left);
+      if (!this.#keys.isDone) return true;
+      this.#isEmpty = this.#keys.count === 0;
+      this.#keys = undefined;
+    }
     let isCut = false;
     this.#state.eachRowFrom(this.#main, this.#sub, this.#revision, (row, main) => {
-      if (left-- <= 0) {
+      if (left <= 0) {
         isCut = true;
         this.#main = main;
         this.#sub = this.#state.rows.sub(row);
         return false;
       }
-      if (this.#counts(row, main)) this.#add(row);
+      left -= this.#counts(row, main) ? this.#add(row) : 1 / ROWS_PER_UNIT;
       return this.#result === undefined;
     });
     if (isCut) return true;
@@ -99,17 +110,19 @@ export class HashJob {
     return newer === NONE || state.rows.main(newer) > this.#revision;
   }
 
-  #add(row: number): void {
+  /** Returns what it cost. */
+  #add(row: number): number {
     const meta = this.#state.meta(row);
     const isDelete = this.#state.rows.isDelete(row);
     const hash = addBucketKey(this.#hash, meta.modRevision, meta.sub, isDelete);
     if (isDelete) {
       this.#hash = addKeyValue(hash, { ...meta, modRevision: 0 }, undefined);
-      return;
+      return 1;
     }
     const value = this.#state.value(meta);
     if (value instanceof Uint8Array) this.#hash = addKeyValue(hash, meta, value);
     else this.#result = value;
+    return readingWork(value instanceof Uint8Array ? value.length : 0);
   }
 }
 

@@ -1,9 +1,9 @@
 /** What happened: the changes of past revisions, and changes completed into the events that clients see. */
 import { EMPTY_BYTES, fail } from "../base/index.ts";
 import type { Event, KeyValue } from "../pb/kv.ts";
+import { isInRange } from "./counting.ts";
 import { DamagedError } from "./damaged.ts";
 import { NONE } from "./keys.ts";
-import { isInRange } from "./reading.ts";
 import type { StoreState } from "./state.ts";
 import type { Change, ChangeSet, KeyMeta, KeyRange } from "./types.ts";
 

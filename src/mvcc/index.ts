@@ -6,10 +6,15 @@ export { Store, type StoreLoader } from "./store.ts";
 export type {
   Change,
   ChangeSet,
+  CountWork,
   DamagedRecord,
   KeyMeta,
+  KeyPage,
   KeyRange,
+  PageBounds,
   Resolved,
+  SlicedReader,
   StoreView,
   WriteTxn,
 } from "./types.ts";
+export { readingWork } from "./work.ts";

@@ -37,6 +37,8 @@ export class StoreState {
   logicalBytes = 0;
   /** Whether a transaction is open. */
   isWriting = false;
+  /** How many rows newer than it the last `visible` passed over: what it cost. */
+  walked = 0;
   /** Pinned revisions, each with the number of its pins. */
   readonly pins = new Map<number, number>();
 
@@ -57,11 +59,13 @@ export class StoreState {
     return id;
   }
 
-  /** The put of a key that a reader at revision `at` sees; NONE: the key was absent. */
+  /** The put of a key that a reader at revision `at` sees; NONE: the key was absent. Leaves `walked`. */
   visible(id: number, at: number): number {
     const { rows } = this;
     let row = this.keys.newest(id);
-    while (row !== NONE && rows.main(row) > at) row = rows.older(row);
+    let walked = 0;
+    for (; row !== NONE && rows.main(row) > at; walked++) row = rows.older(row);
+    this.walked = walked;
     return row === NONE || rows.isDelete(row) ? NONE : row;
   }
 

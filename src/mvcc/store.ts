@@ -10,17 +10,30 @@ import { ERR, fail, type KvError, runToEnd, type Work } from "../base/index.ts";
 import type { Records } from "../env/index.ts";
 import type { Event, KeyValue } from "../pb/kv.ts";
 import { Compactor } from "./compaction.ts";
+import { CountJob, countOf } from "./counting.ts";
 import { type HashJob, startHash } from "./hash.ts";
 import { eventOf, type History, historyOf, keyValueOf } from "./history.ts";
 import { type LeasedVisitor, StateLoader } from "./load.ts";
 import { PageCounts } from "./page-counts.ts";
-import { countAt, resolveAt } from "./reading.ts";
+import { countAt, pageAt, resolveAt } from "./reading.ts";
 import type { Refused } from "./records.ts";
 import { StoreState } from "./state.ts";
-import type { Change, DamagedRecord, KeyMeta, KeyRange, Resolved, StoreView, WriteTxn } from "./types.ts";
+import type {
+  Change,
+  CountWork,
+  DamagedRecord,
+  KeyMeta,
+  KeyPage,
+  KeyRange,
+  PageBounds,
+  Resolved,
+  SlicedReader,
+  StoreView,
+  WriteTxn,
+} from "./types.ts";
 import { Txn } from "./write.ts";
 
-export class Store implements StoreView {
+export class Store implements StoreView, SlicedReader {
   readonly #state: StoreState;
   readonly #compactor: Compactor;
   readonly #pages = new PageCounts();
@@ -72,7 +85,21 @@ export class Store implements StoreView {
   }
 
   resolve(range: KeyRange, revision: number, limit: number): Resolved {
-    return resolveAt(this.#state, range, this.#mustRead(revision), limit, this.#pages);
+    return resolveAt(this.#state, range, this.#mustRead(revision), limit);
+  }
+
+  page(range: KeyRange, revision: number, bounds: PageBounds): KeyPage {
+    return pageAt(this.#state, range, this.#mustRead(revision), bounds);
+  }
+
+  startCount(range: KeyRange, revision: number): CountWork {
+    const at = this.#mustRead(revision);
+    const known = this.#pages.find(range, at);
+    return known === undefined ? new CountJob(this.#state, range, at) : countOf(known);
+  }
+
+  noteRest(rangeEnd: Uint8Array, revision: number, lastKey: Uint8Array, rest: number): void {
+    this.#pages.remember(rangeEnd, this.#mustRead(revision), lastKey, rest);
   }
 
   count(range: KeyRange, revision: number): number {

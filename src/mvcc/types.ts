@@ -32,6 +32,47 @@ export interface Resolved {
   readonly count: number;
 }
 
+/** How far a page of keys may go. */
+export interface PageBounds {
+  /** Most keys. */
+  readonly limit: number;
+  /** Units of work (`work.ts`) after which it is cut. */
+  readonly budget: number;
+}
+
+/** Some keys of a range, in order. */
+export interface KeyPage {
+  readonly metas: readonly KeyMeta[];
+  /** The first key that was not looked at; undefined: that was all of the range. */
+  readonly next: Uint8Array | undefined;
+  /** Units of work that it took, at least 1. */
+  readonly work: number;
+}
+
+/** A count under way. */
+export interface CountWork {
+  readonly isDone: boolean;
+  /** Once it is done. */
+  readonly count: number;
+  /** Does about `budget` units of work (`work.ts`), above 0. Returns how many it did. */
+  step(budget: number): number;
+}
+
+/**
+ * What long ranges are worked out with: everything that looks at many keys goes in slices. The revision must be
+ * readable and pinned from the first slice to the last; <= 0: the newest, in one slice.
+ */
+export interface SlicedReader {
+  /** The next keys of a range. Go on from `next`. */
+  page(range: KeyRange, revision: number, bounds: PageBounds): KeyPage;
+  startCount(range: KeyRange, revision: number): CountWork;
+  /**
+   * A client that was given the keys of a range up to `lastKey` will ask for those behind, and how many there are:
+   * `rest`. Nothing depends on whether it is remembered.
+   */
+  noteRest(rangeEnd: Uint8Array, revision: number, lastKey: Uint8Array, rest: number): void;
+}
+
 /** One change, as the live notification and the history give it. */
 export interface Change {
   readonly type: "put" | "delete";
@@ -108,7 +149,7 @@ export interface StoreView {
  * One transaction that writes; the only one at a time. Reads inside see its own writes. Nothing is visible outside, and
  * no watcher hears of it, until `end`.
  */
-export interface WriteTxn {
+export interface WriteTxn extends SlicedReader {
   /** What its changes are numbered with: revision of the store + 1. */
   readonly revision: number;
   /** Number of changes so far. */

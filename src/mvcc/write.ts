@@ -1,13 +1,25 @@
 /** The transaction that writes: rows and records at once, in memory; it becomes visible as a whole at its end. */
 import { fail } from "../base/index.ts";
 import type { KeyValue } from "../pb/kv.ts";
+import { CountJob } from "./counting.ts";
 import { keyValueOf } from "./history.ts";
 import type { IndexBlock } from "./key-index.ts";
 import { NONE } from "./keys.ts";
-import { resolveAt } from "./reading.ts";
+import { pageAt, resolveAt } from "./reading.ts";
 import { changeName, MAX_SUB, valueName } from "./records.ts";
 import { type StoreState, wordsOfLease } from "./state.ts";
-import type { Change, ChangeSet, DamagedRecord, KeyMeta, KeyRange, Resolved, WriteTxn } from "./types.ts";
+import type {
+  Change,
+  ChangeSet,
+  CountWork,
+  DamagedRecord,
+  KeyMeta,
+  KeyPage,
+  KeyRange,
+  PageBounds,
+  Resolved,
+  WriteTxn,
+} from "./types.ts";
 
 export class Txn implements WriteTxn {
   readonly revision: number;
@@ -29,6 +41,20 @@ export class Txn implements WriteTxn {
   resolve(range: KeyRange, revision: number, limit: number): Resolved {
     this.#mustBeOpen();
     return resolveAt(this.#state, range, revision <= 0 ? this.revision : revision, limit);
+  }
+
+  page(range: KeyRange, revision: number, bounds: PageBounds): KeyPage {
+    this.#mustBeOpen();
+    return pageAt(this.#state, range, revision <= 0 ? this.revision : revision, bounds);
+  }
+
+  startCount(range: KeyRange, revision: number): CountWork {
+    this.#mustBeOpen();
+    return new CountJob(this.#state, range, revision <= 0 ? this.revision : revision);
+  }
+
+  noteRest(): void {
+    // What a transaction sees may never come to be.
   }
 
   value(meta: KeyMeta): Uint8Array | DamagedRecord {

@@ -34,7 +34,7 @@ export function putEntries(options: ApplyOptions): Entry[] {
 export function* eachPutEntry(options: ApplyOptions): Generator<Entry> {
   const value = new Uint8Array(options.valueBytes).fill(7);
   for (let index = 1; index <= options.entries; index++) {
-    yield entry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value });
+    yield putEntry(index, { ...PUT, key: keyOf(options, (index * 7919) % options.keys), value });
   }
 }
 
@@ -104,7 +104,8 @@ const NO_KEY = new Uint8Array(0);
 const RANGE = rangeOf(NO_KEY);
 const PUT = putOf(NO_KEY, NO_KEY);
 
-function entry(index: number, request: KvRequest): Entry {
+/** A request as an entry of the log. */
+export function putEntry(index: number, request: KvRequest): Entry {
   const data = encodeEnvelope({
     version: 1,
     requestId: { instance: 1n, sequence: index },

@@ -1,5 +1,43 @@
 /** How the benchmarks measure: wall and processor time, and how long one slice of work holds the event loop. */
 
+/** What slices of work took, each by itself. */
+export interface SliceSums {
+  readonly slices: number;
+  /** Longest, and what all but one in a hundred stayed below; 0 without a slice. */
+  readonly maxMs: number;
+  readonly p99Ms: number;
+  /** The most processor time, of all threads: less than `maxMs` where others had the processor. */
+  readonly maxCpuMs: number;
+  readonly seconds: number;
+}
+
+/** Times slices of work. Garbage that is collected in one counts as a part of it. */
+export class SliceTimes {
+  readonly #ms: number[] = [];
+  #maxCpuMs = 0;
+
+  get slices(): number {
+    return this.#ms.length;
+  }
+
+  time<T>(slice: () => T): T {
+    const cpu = process.cpuUsage();
+    const begin = performance.now();
+    const result = slice();
+    this.#ms.push(performance.now() - begin);
+    const { user, system } = process.cpuUsage(cpu);
+    this.#maxCpuMs = Math.max(this.#maxCpuMs, (user + system) / 1000);
+    return result;
+  }
+
+  figures(): SliceSums {
+    const sorted = [...this.#ms].sort((a, b) => a - b);
+    const at = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
+    const seconds = sorted.reduce((sum, ms) => sum + ms, 0) / 1000;
+    return { slices: sorted.length, maxMs: at(1), p99Ms: at(0.99), maxCpuMs: this.#maxCpuMs, seconds };
+  }
+}
+
 /** What some work took. */
 export interface Cost {
   readonly seconds: number;

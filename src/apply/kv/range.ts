@@ -4,18 +4,24 @@
  * it leaves ties of a sort open, they keep the order of keys here, ascending or not.
  */
 import { EMPTY_BYTES, fail, unreachable } from "../../base/index.ts";
-import type { KeyMeta } from "../../mvcc/types.ts";
+import { readingWork } from "../../mvcc/index.ts";
+import type { CountWork, KeyMeta } from "../../mvcc/types.ts";
 import type { KeyValue, RangeRequest, RangeResponse } from "../../pb/kv.ts";
+import { Slab } from "./slab.ts";
 import { SlicedSort } from "./sliced-sort.ts";
 import type { KeyReader } from "./types.ts";
 import { compareBytes, readKeyValue, readValue, withValue } from "./values.ts";
 
-/** Most keys that one slice takes out of the index. */
-const KEYS_PER_SLICE = 1024;
-/** So many bytes of value are as much work as one key. */
-const BYTES_PER_UNIT = 4096;
+/** So many keys more than wanted are sorted by value before those that are too many go: one to two milliseconds. */
+const PRUNED_BY = 1024;
 
-type Phase = "resolve" | "values" | "sort" | "read" | "done";
+/**
+ * An order by value needs all values before anything is left out; every other one is settled on what is in memory.
+ *
+ *     keys ─ count ┬─ sort ─ read ────────┬─ done
+ *                  └─ readAll ─ sortValues ┘ (strip)
+ */
+type Phase = "keys" | "count" | "sort" | "read" | "readAll" | "sortValues" | "strip" | "done";
 
 /** Answers in one go. The revision must be readable. @throws DamagedValue */
 export function rangeNow(reader: KeyReader, request: RangeRequest): RangeResponse {
@@ -45,18 +51,23 @@ export class RangeWork {
   readonly #request: RangeRequest;
   /** What is read at; <= 0: the newest. */
   readonly lowest: number;
-  #phase: Phase = "resolve";
+  #phase: Phase;
   /** First key that was not looked at. */
   #next: Uint8Array;
   /** How many keys more are wanted from the index. */
   #wanted: number;
+  /** Keys of the range as far as it was looked at, then of all of it. */
   #count = 0;
+  #counting: CountWork | undefined;
   #metas: KeyMeta[] = [];
-  /** Only when they decide the order. */
-  #values: Map<KeyMeta, Uint8Array> | undefined;
   #sort: SlicedSort<KeyMeta> | undefined;
+  /** How many of `#metas` were read, of an order by value. */
+  #valued = 0;
+  #stripped = 0;
+  #valueSort: SlicedSort<KeyValue> | undefined;
   #more = false;
-  readonly #kvs: KeyValue[] = [];
+  #kvs: KeyValue[] = [];
+  readonly #slab = new Slab();
 
   /** @param revision what to read at; <= 0: the newest. */
   constructor(reader: KeyReader, request: RangeRequest, revision: number) {
@@ -65,6 +76,7 @@ export class RangeWork {
     this.lowest = revision;
     this.#next = request.key;
     this.#wanted = fetchLimit(request);
+    this.#phase = request.countOnly ? "count" : "keys";
   }
 
   /** Once `step` has returned true. */
@@ -74,7 +86,7 @@ export class RangeWork {
   }
 
   /**
-   * Does about `budget` units of work, at least one; a unit is a key or 4 KiB of value. True: done.
+   * Does about `budget` units of work, at least one (`mvcc/work.ts`). True: done.
    *
    * @throws DamagedValue
    */
@@ -86,14 +98,20 @@ export class RangeWork {
 
   #slice(budget: number): number {
     switch (this.#phase) {
-      case "resolve":
-        return this.#resolve(budget);
-      case "values":
-        return this.#readValues(budget);
+      case "keys":
+        return this.#findKeys(budget);
+      case "count":
+        return this.#countKeys(budget);
       case "sort":
-        return this.#sortSome(budget);
+        return this.#sortKeys(budget);
       case "read":
         return this.#read(budget);
+      case "readAll":
+        return this.#readAll(budget);
+      case "sortValues":
+        return this.#sortValues(budget);
+      case "strip":
+        return this.#strip(budget);
       case "done":
         return 0;
       default:
@@ -101,71 +119,65 @@ export class RangeWork {
     }
   }
 
-  #resolve(budget: number): number {
+  #findKeys(budget: number): number {
     const request = this.#request;
     const range = { key: this.#next, rangeEnd: request.rangeEnd };
-    if (request.countOnly) {
-      this.#count = this.#reader.resolve(range, this.lowest, 1).count;
-      this.#phase = "done";
-      return 1;
-    }
-    const share = budget === Number.POSITIVE_INFINITY ? budget : Math.min(Math.ceil(budget), KEYS_PER_SLICE);
-    const asked = Math.min(this.#wanted, share);
-    const limit = asked === Number.POSITIVE_INFINITY ? 0 : asked;
-    const { metas, count } = this.#reader.resolve(range, this.lowest, limit);
-    // The first slice covers the range from its begin, so its count is that of the whole.
-    if (this.#next === request.key) this.#count = count;
-    this.#wanted -= metas.length;
-    const last = metas[metas.length - 1];
-    if (last === undefined || metas.length < asked || this.#wanted === 0 || request.rangeEnd.length === 0) {
-      this.#phase = "values";
-    } else {
-      this.#next = successorOf(last.key);
-    }
-    for (const meta of metas) if (passes(request, meta)) this.#metas.push(meta);
-    return metas.length + 1;
+    const page = this.#reader.page(range, this.lowest, { limit: this.#wanted, budget });
+    for (const meta of page.metas) if (passes(request, meta)) this.#metas.push(meta);
+    this.#count += page.metas.length;
+    this.#wanted -= page.metas.length;
+    if (page.next === undefined) this.#phase = this.#sorting;
+    else if (this.#wanted === 0) this.#phase = "count";
+    else this.#next = page.next;
+    return page.work;
   }
 
-  /** The one order that needs values to be known before anything is left out. */
-  #readValues(budget: number): number {
-    if (this.#request.sortTarget !== "value" || this.#metas.length < 2) {
-      this.#phase = "sort";
-      return 0;
+  /** The whole range, from its first key on: the count of the rest may be known from the page before. */
+  #countKeys(budget: number): number {
+    this.#counting ??= this.#reader.startCount(this.#request, this.lowest);
+    const work = this.#counting.isDone ? 1 : this.#counting.step(budget);
+    if (this.#counting.isDone) {
+      this.#count = this.#counting.count;
+      this.#phase = this.#request.countOnly ? "done" : this.#sorting;
     }
-    this.#values ??= new Map();
-    let work = 0;
-    while (this.#values.size < this.#metas.length) {
-      const meta = this.#metas[this.#values.size] as KeyMeta;
-      const value = readValue(this.#reader, meta);
-      this.#values.set(meta, value);
-      work += 1 + value.length / BYTES_PER_UNIT;
-      if (work >= budget) return work;
-    }
-    this.#phase = "sort";
     return work;
   }
 
-  #sortSome(budget: number): number {
+  get #sorting(): Phase {
+    return this.#request.sortTarget === "value" ? "readAll" : "sort";
+  }
+
+  #sortKeys(budget: number): number {
     const { sortOrder, sortTarget } = this.#request;
     if (sortTarget === "key") {
       if (sortOrder === "descend") this.#metas.reverse();
     } else {
-      this.#sort ??= new SlicedSort(this.#metas, this.#order());
+      this.#sort ??= new SlicedSort(this.#metas, numberOrder(this.#request));
       if (!this.#sort.step(budget)) return budget;
       this.#metas = this.#sort.items;
       this.#sort = undefined;
     }
-    this.#cut();
+    this.#maybeCut(this.#metas);
+    this.#phase = "read";
     return 1;
   }
 
-  #cut(): void {
+  /** Leaves out what is beyond the limit. */
+  #maybeCut(found: { length: number }): void {
     const { limit } = this.#request;
-    if (limit > 0 && this.#metas.length > limit) {
-      this.#metas.length = limit;
-      this.#more = true;
-    }
-    this.#phase = "read";
+    if (limit <= 0 || found.length <= limit) return;
+    found.length = limit;
+    this.#more = true;
+    this.#noteRest();
+  }
+
+  /** Whoever reads page by page asks next for what is behind the last key, and for its count. */
+  #noteRest(): void {
+    const { rangeEnd, limit, sortTarget } = this.#request;
+    const last = this.#metas[limit - 1];
+    // Only if it was cut in order of key: the wanted ones were then all that was taken from the index.
+    if (last === undefined || sortTarget !== "key" || this.#wanted !== 0) return;
+    this.#reader.noteRest(rangeEnd, this.lowest, last.key, this.#count - limit);
   }
 
   #read(budget: number): number {
@@ -173,38 +185,81 @@ export class RangeWork {
     const kvs = this.#kvs;
     let work = 0;
     while (kvs.length < metas.length) {
-      const kv = this.#keyValue(metas[kvs.length] as KeyMeta);
-      kvs.push(kv);
-      work += 1 + kv.value.length / BYTES_PER_UNIT;
+      const meta = metas[kvs.length] as KeyMeta;
+      if (this.#request.keysOnly) {
+        kvs.push(withValue(meta, EMPTY_BYTES));
+        work++;
+      } else {
+        const value = readValue(this.#reader, meta);
+        kvs.push(withValue(meta, this.#slab.keep(value)));
+        work += readingWork(value.length);
+      }
       if (work >= budget) break;
     }
     if (kvs.length === metas.length) this.#phase = "done";
     return work;
   }
 
-  #keyValue(meta: KeyMeta): KeyValue {
-    if (this.#request.keysOnly) return withValue(meta, EMPTY_BYTES);
-    const known = this.#values?.get(meta);
-    return known === undefined ? readKeyValue(this.#reader, meta) : withValue(meta, known);
+  #readAll(budget: number): number {
+    const { limit, sortOrder } = this.#request;
+    let work = 0;
+    while (this.#valued < this.#metas.length) {
+      const meta = this.#metas[this.#valued++] as KeyMeta;
+      const value = readValue(this.#reader, meta);
+      this.#kvs.push(withValue(meta, this.#slab.keep(value)));
+      work += readingWork(value.length);
+      // To know the first hundred of a million, most need not be kept. What was before another stays so: it is stable.
+      if (limit > 0 && limit <= PRUNED_BY && this.#kvs.length >= limit + PRUNED_BY) {
+        this.#kvs.sort(valueOrder(sortOrder));
+        this.#maybeCut(this.#kvs);
+        work += PRUNED_BY;
+      }
+      if (work >= budget) return work;
+    }
+    this.#phase = "sortValues";
+    return work;
   }
 
-  /** Without an order asked for, a target other than the key means ascending. */
-  #order(): (a: KeyMeta, b: KeyMeta) => number {
-    const sign = this.#request.sortOrder === "descend" ? -1 : 1;
-    const values = this.#values;
-    switch (this.#request.sortTarget) {
-      case "version":
-        return (a, b) => sign * (a.version - b.version);
-      case "create":
-        return (a, b) => sign * (a.createRevision - b.createRevision);
-      case "mod":
-        return (a, b) => sign * (a.modRevision - b.modRevision);
-      case "value":
-        return (a, b) => sign * compareBytes(values?.get(a) ?? EMPTY_BYTES, values?.get(b) ?? EMPTY_BYTES);
-      default:
-        return () => 0;
-    }
+  #sortValues(budget: number): number {
+    const { sortOrder, keysOnly } = this.#request;
+    this.#valueSort ??= new SlicedSort(this.#kvs, valueOrder(sortOrder));
+    if (!this.#valueSort.step(budget)) return budget;
+    this.#kvs = this.#valueSort.items;
+    this.#maybeCut(this.#kvs);
+    this.#phase = keysOnly ? "strip" : "done";
+    return 1;
   }
+
+  /** Takes out the values again, which were only to be sorted by. */
+  #strip(budget: number): number {
+    const end = Math.min(this.#kvs.length, this.#stripped + Math.ceil(budget));
+    const work = end - this.#stripped + 1;
+    for (; this.#stripped < end; this.#stripped++) {
+      this.#kvs[this.#stripped] = { ...(this.#kvs[this.#stripped] as KeyValue), value: EMPTY_BYTES };
+    }
+    if (end === this.#kvs.length) this.#phase = "done";
+    return work;
+  }
+}
+
+/** Without an order asked for, a target other than the key means ascending. */
+function numberOrder({ sortOrder, sortTarget }: RangeRequest): (a: KeyMeta, b: KeyMeta) => number {
+  const sign = sortOrder === "descend" ? -1 : 1;
+  switch (sortTarget) {
+    case "version":
+      return (a, b) => sign * (a.version - b.version);
+    case "create":
+      return (a, b) => sign * (a.createRevision - b.createRevision);
+    case "mod":
+      return (a, b) => sign * (a.modRevision - b.modRevision);
+    default:
+      return () => 0;
+  }
+}
+
+function valueOrder(sortOrder: RangeRequest["sortOrder"]): (a: KeyValue, b: KeyValue) => number {
+  const sign = sortOrder === "descend" ? -1 : 1;
+  return (a, b) => sign * compareBytes(a.value, b.value);
 }
 
 /**
@@ -234,11 +289,4 @@ function passes(request: RangeRequest, meta: KeyMeta): boolean {
     (maxCreateRevision !== 0 && meta.createRevision > maxCreateRevision) ||
     (minCreateRevision !== 0 && meta.createRevision < minCreateRevision)
   );
-}
-
-/** The least key after this one. */
-function successorOf(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }

@@ -53,7 +53,7 @@ export class ReadJob<Response> {
     return this.#outcome;
   }
 
-  /** Does about `budget` units of work, at least one; a unit is a key or 4 KiB of value. True: it has an outcome. */
+  /** Does about `budget` units of work, at least one (`mvcc/work.ts`). True: it has an outcome. */
   step(budget: number): boolean {
     if (this.#outcome === undefined) this.#guard(() => this.#continue(budget));
     return this.#outcome !== undefined;

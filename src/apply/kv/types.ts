@@ -6,13 +6,14 @@ import type {
   KeyMeta,
   KeyRange,
   Resolved,
+  SlicedReader,
   StoreView,
   WriteTxn,
 } from "../../mvcc/types.ts";
 import type { KvResponse, RangeResponse, TxnResponse } from "../../pb/kv.ts";
 
 /** The part of the multi-version store that executing requests rests on. */
-export interface KvStore extends StoreView {
+export interface KvStore extends StoreView, SlicedReader {
   /** Replicated size of what is kept, bytes: equal on all members that applied the same entries. */
   readonly logicalBytes: number;
   /** Opens the one write transaction. */
@@ -22,7 +23,7 @@ export interface KvStore extends StoreView {
 }
 
 /** What store and write transaction have in common for a reader: the transaction sees its own writes. */
-export interface KeyReader {
+export interface KeyReader extends SlicedReader {
   resolve(range: KeyRange, revision: number, limit: number): Resolved;
   value(meta: KeyMeta): Uint8Array | DamagedRecord;
 }

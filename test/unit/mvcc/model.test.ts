@@ -4,7 +4,7 @@
 // keys that are prefixes.
 import { describe, expect, it } from "vitest";
 import { EMPTY_BYTES } from "../../../src/base/index.ts";
-import { type Change, type KeyMeta, type KeyRange, Store } from "../../../src/mvcc/index.ts";
+import { type Change, type CountWork, type KeyMeta, type KeyRange, Store } from "../../../src/mvcc/index.ts";
 import { MapRecords } from "../../support/map-records.ts";
 import { Model, type ModelChange, type ModelRange } from "./model.ts";
 import { hashOf, mustReload } from "./support.ts";
@@ -82,6 +82,53 @@ describe("the store answers as the model", () => {
   });
 });
 
+/** A range and its count at a pinned revision, worked out in slices of which each may be the last for long. */
+class SlicedRead {
+  readonly #store: Store;
+  readonly #range: KeyRange;
+  readonly #at: number;
+  readonly #expected: readonly string[];
+  readonly #release: () => void;
+  readonly #count: CountWork;
+  readonly #metas: KeyMeta[] = [];
+  #next: Uint8Array | undefined;
+
+  constructor(store: Store, read: { of: ModelRange; at: number; expected: readonly string[] }) {
+    this.#store = store;
+    this.#range = toRange(read.of);
+    this.#at = read.at;
+    this.#expected = read.expected;
+    this.#release = store.pin(read.at);
+    this.#count = store.startCount(this.#range, read.at);
+    this.#next = this.#range.key;
+  }
+
+  slice(budget: number): void {
+    if (!this.#count.isDone) this.#count.step(budget);
+    if (this.#next === undefined) return;
+    const range = { key: this.#next, rangeEnd: this.#range.rangeEnd };
+    const { metas, next } = this.#store.page(range, this.#at, { limit: 3, budget });
+    this.#metas.push(...metas);
+    this.#next = next;
+  }
+
+  finish(): void {
+    for (let i = 0; this.#next !== undefined || !this.#count.isDone; i++) {
+      if (i > 100_000) throw new Error("a sliced read stands still");
+      this.slice(1);
+    }
+    const shown = this.#metas.map((meta) => `${showMeta(meta)}=${showValue(this.#store.value(meta))}`);
+    same(shown.join(), this.#expected.join(), "pinned keys and values");
+    same(this.#count.count, this.#expected.length, "pinned count");
+    this.#release();
+  }
+}
+
+function countOf(work: CountWork): number {
+  while (!work.isDone) work.step(1);
+  return work.count;
+}
+
 class Run {
   readonly done = {
     reloads: 0,
@@ -98,13 +145,8 @@ class Run {
   #records = new MapRecords();
   #store = new Store(this.#records);
   #isHashing = false;
-  /** Reads that hold a pin: what they resolved must stay readable. */
-  #pinned: {
-    readonly metas: readonly KeyMeta[];
-    readonly shown: string;
-    readonly find: () => { readonly metas: readonly KeyMeta[] };
-    readonly release: () => void;
-  }[] = [];
+  /** Reads that hold a pin, a slice at a time while all else goes on. */
+  #pinned: SlicedRead[] = [];
 
   constructor(shape: Shape) {
     this.#shape = shape;
@@ -121,6 +163,8 @@ class Run {
     else if (choice < 94) this.#compactionStep();
     else if (choice < 97) this.#pin();
     else this.#unpin();
+    const read = this.#pinned[random.below(this.#pinned.length + 1)];
+    read?.slice(random.below(3) + 0.1);
     if (random.oneIn(rates.compact)) this.#compact();
     if (random.oneIn(rates.reload)) this.#reload();
     if (random.oneIn(rates.hash)) this.#hash();
@@ -174,15 +218,11 @@ class Run {
     const cut = limit <= 0 ? expected : expected.slice(0, limit);
     same(metas.map(showMeta).join(), cut.map(showModel).join(), "keys");
     const last = cut[limit - 1];
-    // The page behind, whose count the store may remember.
-    if (
-      last !== undefined &&
-      of.end !== undefined &&
-      reader === this.#store &&
-      asked > 0 &&
-      this.#random.oneIn(3)
-    ) {
-      this.#compareRange(reader, { key: `${last.key}\0`, end: of.end }, asked, at);
+    // The page behind, whose count the store then remembers.
+    if (last !== undefined && of.end !== undefined && reader === this.#store && asked > 0) {
+      const { key, rangeEnd } = toRange({ key: `${last.key}\0`, end: of.end });
+      this.#store.noteRest(rangeEnd, asked, latin1(last.key), expected.length - limit);
+      same(countOf(this.#store.startCount({ key, rangeEnd }, asked)), expected.length - limit, "rest");
     }
     const some = metas[this.#random.below(metas.length + 1)];
     if (some !== undefined) {
@@ -211,8 +251,9 @@ class Run {
     const some = found[this.#random.below(found.length + 1)];
     if (some === undefined) return;
     const event = this.#store.event(some, true);
-    const was = some.previous;
-    const before = was && this.#model.changes.find((c) => c.main === was.modRevision && c.sub === was.sub);
+    const { key, createRevision, modRevision: main } = some.meta;
+    const isGone = main <= compactRevision || (some.type === "put" && createRevision === main);
+    const before = isGone ? undefined : this.#model.at(Buffer.from(key).toString("latin1"), main - 1);
     same(event.prevKv && showValue(event.prevKv.value), before?.value, "prevKv");
   }
 
@@ -240,24 +281,16 @@ class Run {
     if (this.#pinned.length > 3) return;
     const at = this.#someRevision();
     if (at <= 0) return;
-    const release = this.#store.pin(at);
-    const range = toRange(this.#someRange());
-    const find = () => this.#store.resolve(range, at, 5);
-    const { metas } = find();
-    this.#pinned.push({ metas, shown: this.#values(metas), find, release });
+    const of = this.#random.oneIn(4) ? { key: "", end: "" } : this.#someRange();
+    const expected = this.#model.resolve(of, at).map((change) => `${showModel(change)}=${change.value}`);
+    this.#pinned.push(new SlicedRead(this.#store, { of, at, expected }));
   }
 
   #unpin(): void {
     const pinned = this.#pinned.shift();
     if (pinned === undefined) return;
-    same(this.#values(pinned.metas), pinned.shown, "pinned values");
-    same(this.#values(pinned.find().metas), pinned.shown, "pinned keys");
-    pinned.release();
+    pinned.finish();
     this.done.pinnedReads++;
-  }
-
-  #values(metas: readonly KeyMeta[]): string {
-    return metas.map((meta) => `${showMeta(meta)}=${showValue(this.#store.value(meta))}`).join();
   }
 
   #reload(): void {
