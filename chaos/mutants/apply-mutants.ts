@@ -82,8 +82,8 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
   ]),
   applyMutant("attachments-lost-at-restart", "A restarted member does not know which keys hang on a lease.", [
     "kv/kv-loader.ts",
-    "if (meta.lease === 0n || lessor.attach(meta.lease, meta.key)) continue;",
-    "if (meta.lease === 0n || lessor.has(meta.lease)) continue;",
+    "leases.lessor.attach(meta.lease, meta.key)",
+    "leases.lessor.has(meta.lease)",
   ]),
   applyMutant("alarm-not-saved", "The alarm that the quota raised is forgotten by whoever restarts.", [
     "kv/alarms.ts",

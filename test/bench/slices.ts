@@ -9,6 +9,7 @@ import { decodeSnapshotFrame, encodeSnapshotFrame, type SnapshotFrame } from "..
 import type { RangeRequest } from "../../src/pb/kv.ts";
 import type { Entry } from "../../src/raft/index.ts";
 import { loadState } from "../../src/server/loading.ts";
+import { NodeClock } from "../../src/server/node-clock.ts";
 import { putOf, rangeOf } from "../support/plain-requests.ts";
 import { putEntry } from "./apply.ts";
 import { applyToDisk } from "./level-state.ts";
@@ -47,7 +48,7 @@ export async function measureSlices(
   const revision = options.keys + 1;
   await applyToDisk(directory, entriesOf(options));
   const backend = await directory.open(0);
-  const { applied } = await loadState(MEMBER, backend, 0);
+  const { applied } = await loadState(MEMBER, backend, 0, new NodeClock());
   const read = (name: string, more: Partial<RangeRequest>): void => {
     const times = new SliceTimes();
     report({
