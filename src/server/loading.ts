@@ -5,8 +5,8 @@ import type { Backend, Clock } from "../env/index.ts";
 import { type LoadedState, type MemberOptions, StateLoading } from "../member/index.ts";
 import { DriverError } from "./errors.ts";
 
-/** Keys or revisions between two turns of the event loop: one to three milliseconds. */
-const UNITS_PER_TURN = 8192;
+/** Keys or revisions between two turns of the event loop: a millisecond, or four when caches are shared with others. */
+const UNITS_PER_TURN = 2048;
 
 /**
  * Loads what `backend` holds; values are read from it from then on. Other events have their turn meanwhile.
