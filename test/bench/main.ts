@@ -2,7 +2,7 @@
  * `npm run bench`: prints one row per benchmark, the best and the median of several runs after a warm-up. Figures are
  * for comparison on one machine in one run; nothing is asserted here, and nothing in the tests rests on them.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
@@ -67,6 +67,7 @@ async function levelRows(entries: number): Promise<void> {
   try {
     const options = { entries, valueBytes: 256, keyBytes: 32, keys: entries, compactEvery: entries + 1 };
     const warmUp = { ...options, entries: entries / 10 };
+    mkdirSync(join(path, "warm-up"));
     await applyToDisk(new LevelDirectory(join(path, "warm-up")), putEntries(warmUp));
     const applied = await applyToDisk(new LevelDirectory(path), putEntries(options));
     const { backend, cost } = await restart(new LevelDirectory(path));
