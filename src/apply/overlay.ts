@@ -181,6 +181,9 @@ class Layer {
 
 /** The value under a name in records that ascend. */
 function valueIn(records: readonly BackendRecord[], name: string): Uint8Array | undefined {
+  const first = records[0];
+  // Most names that are asked for here are deleted by compaction, and older than all that is in memory.
+  if (first === undefined || name < first[0]) return undefined;
   let [lo, hi] = [0, records.length];
   while (lo < hi) {
     const middle = (lo + hi) >>> 1;

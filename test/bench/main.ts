@@ -2,7 +2,7 @@
  * `npm run bench`: prints one row per benchmark, the best and the median of several runs after a warm-up. Figures are
  * for comparison on one machine in one run; nothing is asserted here, and nothing in the tests rests on them.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LevelDirectory } from "../../src/backend/index.ts";
@@ -73,6 +73,7 @@ async function levelRows(entries: number): Promise<void> {
   const path = mkdtempSync(join(tmpdir(), "waymark-bench-"));
   try {
     const options = putsOf(entries);
+    mkdirSync(join(path, "warm-up"));
     await applyToDisk(new LevelDirectory(join(path, "warm-up")), putEntries(putsOf(entries / 10)));
     const applied = await applyToDisk(new LevelDirectory(path), putEntries(options));
     console.log(`state on disk, ${entries.toLocaleString("en")} puts of 256 B, entries to LevelDB, warm`);
