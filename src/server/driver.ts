@@ -10,7 +10,7 @@ import type { ListedMember } from "../apply/index.ts";
 import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendMeta, MonoMs, PeerHandler, PeerStanding, SnapshotTaker } from "../env/index.ts";
 import type { Answer, Effects, Member, MemberStatus, ReceivedSnapshot, Request } from "../member/index.ts";
-import type { Relay } from "../pb/index.ts";
+import type { PeerDirectory, Relay } from "../pb/index.ts";
 import type { Message, SnapshotMeta } from "../raft/index.ts";
 import type { MemberFacade, StoreFacts, WatchFacade } from "../rpc/facade.ts";
 import type { Wal } from "../wal/index.ts";
@@ -180,6 +180,13 @@ export class Driver implements MemberFacade, PeerHandler {
     const { known, removed, pinnedInstance } = this.#machine.peerRecord(id);
     if (removed) return { type: "removed" };
     return known ? { type: "known", pinnedInstance } : { type: "unknown" };
+  }
+
+  directory(): PeerDirectory {
+    const members = this.#machine.members().map(({ id, peerUrls }) => {
+      return { id, peerUrls, isStarted: this.#machine.peerRecord(id).pinnedInstance !== 0n };
+    });
+    return { cluster: this.cluster, applied: this.#machine.status().applied, members };
   }
 
   receive(message: Message): void {
