@@ -220,6 +220,11 @@ export class Driver implements MemberFacade, PeerHandler {
     return this.#machine;
   }
 
+  /** For judges of a run: the number of the request that was taken last, also of one that another member relayed. */
+  get lastRequest(): number {
+    return this.#waiters.lastId;
+  }
+
   /** Gives the member an input, now or when those before it are done. */
   #give(input: (now: MonoMs) => void): void {
     if (this.#phase !== "running") return;
