@@ -34,7 +34,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const IO_FILES = new Set([
   ...["src/wal/writer.ts", "src/wal/lock.ts", "src/wal/directory.ts"],
   // What listens and streams, and its twin in memory, which gives promises as it does.
-  ...["listener", "snapshot-stream", "tcp", "memory", "memory-stream"].map((name) => `src/peer/${name}.ts`),
+  ...["listener", "look-up", "snapshot-stream", "tcp", "memory", "memory-stream"].map(
+    (name) => `src/peer/${name}.ts`,
+  ),
 ]);
 /** Ports to disks: interfaces whose methods give promises. */
 const ASYNC_PORTS = new Set(["log-files", "backend", "clock", "peers"].map((name) => `src/env/${name}.ts`));

@@ -64,8 +64,6 @@ export class Clients implements Knowledge {
   readonly #clients: Client[] = [];
   #isStopped = false;
   #highestKnown = 0;
-  /** Requests that each process was asked. */
-  readonly #asked = new Map<number, number>();
   /** Slots at which something succeeded since this was emptied. */
   readonly served = new Set<number>();
 
@@ -160,12 +158,11 @@ export class Clients implements Knowledge {
       machine.life?.after(rng.int(0, 20_000), "abort", () => stopper.abort());
     }
     const { driver } = machine;
+    const before = driver?.lastRequest ?? 0;
     const asked = driver?.request(memberRequest(operation.request), signal);
-    // A driver numbers its requests from 1, and everything that it is asked comes from here.
-    const boot = machine.slot * 4096 + operation.boot;
-    const number = (this.#asked.get(boot) ?? 0) + 1;
-    this.#asked.set(boot, number);
-    const identity = driver?.machine.identityOf(number);
+    const number = driver?.lastRequest ?? 0;
+    // What was not even taken has no number; other members' questions have some of them.
+    const identity = number === before ? undefined : driver?.machine.identityOf(number);
     if (identity !== undefined) this.#world.log.proposed(identity, operation.id);
     asked
       ?.then((answer) => this.#answered(operation, answer))

@@ -5,7 +5,7 @@
  * a message come from the member that the handshake proved it to be, and name it as sender.
  */
 import type { ClusterId, InstanceId, MemberId } from "../base/index.ts";
-import type { Relay, SnapshotFrame } from "../pb/types.ts";
+import type { PeerDirectory, Relay, SnapshotFrame } from "../pb/types.ts";
 import type { ConfState, Message } from "../raft/types.ts";
 
 /** Where another member listens for its peers. */
@@ -67,6 +67,8 @@ export interface PeerHandler {
   readonly member: MemberId;
   readonly instance: InstanceId;
   standing(id: MemberId): PeerStanding;
+  /** What a stranger hears who wants to join: the members, as applied here. */
+  directory(): PeerDirectory;
   /** A message that decoded, from the member that the handshake proved and to this one. */
   receive(message: Message): void;
   /** A question or an answer of the member that the handshake proved. */

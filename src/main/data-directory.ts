@@ -55,12 +55,12 @@ export class DataDirectoryError extends Error {
 /**
  * Makes the directory if it is not there, locks it and reads its identity.
  *
- * @param found gives the identity of a new directory, all but the instance; it may refuse by throwing
+ * @param found gives the identity of a new directory, all but the instance; it may refuse by rejecting
  * @throws DirectoryLockedError, DataDirectoryError
  */
 export async function openDataDirectory(
   path: string,
-  found: () => Omit<Identity, "instance">,
+  found: () => Promise<Omit<Identity, "instance">>,
 ): Promise<DataDirectory> {
   const member = join(path, "member");
   const walPath = join(member, "wal");
@@ -70,7 +70,7 @@ export async function openDataDirectory(
   try {
     const file = join(member, "identity.json");
     const isOld = existsSync(file);
-    if (!isOld) writeIdentity(file, { ...found(), instance: newInstance() });
+    if (!isOld) writeIdentity(file, { ...(await found()), instance: newInstance() });
     const founded = join(member, "founded");
     if (existsSync(founded) && !readdirSync(walPath).some((name) => name.endsWith(".wal")))
       throw lostLog(walPath);

@@ -14,6 +14,7 @@ import { LogWriter, readLogDirectory } from "../wal/index.ts";
 import { type DataDirectory, DataDirectoryError, openDataDirectory } from "./data-directory.ts";
 import { isTls, type KvdConfig } from "./flags.ts";
 import { type FoundingCluster, foundingCluster } from "./identity.ts";
+import { findIdentity } from "./joining.ts";
 import { registerProcess } from "./process-metrics.ts";
 
 /** Release of etcd that clients may take us for. */
@@ -45,7 +46,9 @@ export interface MemberServer {
  */
 export async function startMember(config: KvdConfig, deps: ServerDependencies): Promise<MemberServer> {
   const founding = foundingCluster(config);
-  const directory = await openDataDirectory(config.dataDir, () => foundIdentity(config, founding));
+  const directory = await openDataDirectory(config.dataDir, () =>
+    foundIdentity(config, founding, deps.clock),
+  );
   const driver = await openDriver(
     {
       ...driverOptions(config, founding, directory),
@@ -72,14 +75,9 @@ export async function startMember(config: KvdConfig, deps: ServerDependencies): 
   return listeners;
 }
 
-/** What a new directory becomes. One that joins would need an ID that the cluster gave it. */
-function foundIdentity(config: KvdConfig, founding: FoundingCluster) {
-  if (config.initialClusterState === "existing") {
-    throw new DataDirectoryError(
-      `${config.dataDir} holds no member, and joining an existing cluster is not there yet: ` +
-        "start with --initial-cluster-state=new, or with the data directory of a member",
-    );
-  }
+/** What a new directory becomes: a founder, or who was added to a cluster that is there. */
+async function foundIdentity(config: KvdConfig, founding: FoundingCluster, clock: Clock) {
+  if (config.initialClusterState === "existing") return findIdentity(config, clock);
   const own = founding.members.find(({ name }) => name === config.name);
   if (own === undefined) throw new DataDirectoryError(`--initial-cluster does not name "${config.name}"`);
   return { cluster: founding.cluster, member: own.id };
@@ -103,7 +101,8 @@ function driverOptions(config: KvdConfig, founding: FoundingCluster, directory: 
     quotaBytes: config.quotaBytes,
     requestLimits: { maxTxnOps: config.maxTxnOps, maxRequestBytes: config.maxRequestBytes },
   };
-  const isFounder = founding.cluster === cluster;
+  // Who joins may be told of the very members that founded the cluster; its ID is none of theirs.
+  const isFounder = founding.cluster === cluster && founding.members.some(({ id }) => id === member);
   return {
     cluster,
     member: options,

@@ -9,6 +9,7 @@ export {
   encodeConfState,
   encodeSnapshotMeta,
 } from "./conf.ts";
+export { decodeDirectory, encodeDirectory, encodeLookup, isLookup } from "./directory.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 export type { MessageCodec, MessageOf } from "./fields.ts";
 export { decodeHello, encodeHello } from "./hello.ts";
@@ -49,6 +50,7 @@ export {
   type EntryEnvelope,
   type MemberRecord,
   PEER_PROTOCOL_VERSION,
+  type PeerDirectory,
   type PeerHello,
   type PeerVerdict,
   type Relay,

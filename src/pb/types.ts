@@ -137,6 +137,19 @@ export type Relay =
   | { readonly type: "ask"; readonly number: number; readonly request: RelayedRequest }
   | { readonly type: "reply"; readonly number: number; readonly answer: RelayedAnswer };
 
+/** Who the members are, as one of them has applied it; for whoever wants to join. */
+export interface PeerDirectory {
+  readonly cluster: ClusterId;
+  /** Index up to which it has applied: of two lists the higher one is newer. */
+  readonly applied: number;
+  readonly members: readonly {
+    readonly id: MemberId;
+    readonly peerUrls: readonly string[];
+    /** It has announced a data directory. */
+    readonly isStarted: boolean;
+  }[];
+}
+
 /** Decoding gives a value, or the reason why the bytes were refused. Decoders never throw on bad bytes. */
 export type Decoded<T> =
   | { readonly type: "ok"; readonly value: T }

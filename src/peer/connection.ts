@@ -16,8 +16,10 @@ import type { Cancel, Clock, PeerHandler } from "../env/index.ts";
 import {
   decodeHello,
   decodeVerdict,
+  encodeDirectory,
   encodeHello,
   encodeVerdict,
+  isLookup,
   PEER_PROTOCOL_VERSION,
   type PeerHello,
   type PeerVerdict,
@@ -193,8 +195,12 @@ export class Connection {
 
   /** Says a last word, waits until the other side has closed, and closes. `why` is told to the user then. */
   closeWith(verdict: PeerVerdict, why: Closed): void {
+    this.#sayLast(encodeVerdict(verdict), why);
+  }
+
+  #sayLast(word: Uint8Array, why: Closed): void {
     if (this.#stage === "closed" || this.#stage === "lingering") return;
-    this.#write([encodeVerdict(verdict)]);
+    this.#write([word]);
     // Torn down at once, with bytes of the other side unread, the kernel would take the verdict back.
     this.#stage = "lingering";
     this.#verdict = why;
@@ -254,6 +260,11 @@ export class Connection {
   }
 
   #judge(frame: Uint8Array): void {
+    if (this.#called === undefined && isLookup(frame)) {
+      const directory = encodeDirectory(this.#context.handler.directory());
+      this.#sayLast(directory, { type: "local", reason: "it has looked up the members" });
+      return;
+    }
     const decoded = decodeHello(frame);
     if (decoded.type === "refused") {
       this.close({ type: "garbage", reason: decoded.reason });

@@ -10,7 +10,7 @@ import type { ListedMember } from "../apply/index.ts";
 import { type ClusterId, ERR, fail, hex, type InstanceId, type MemberId, NO_MEMBER } from "../base/index.ts";
 import type { BackendMeta, MonoMs, PeerHandler, PeerStanding, SnapshotTaker } from "../env/index.ts";
 import type { Answer, Effects, Member, MemberStatus, ReceivedSnapshot, Request } from "../member/index.ts";
-import type { Relay } from "../pb/index.ts";
+import type { PeerDirectory, Relay } from "../pb/index.ts";
 import type { Message, SnapshotMeta } from "../raft/index.ts";
 import type { MemberFacade, StoreFacts, WatchFacade } from "../rpc/facade.ts";
 import type { Wal } from "../wal/index.ts";
@@ -182,6 +182,13 @@ export class Driver implements MemberFacade, PeerHandler {
     return known ? { type: "known", pinnedInstance } : { type: "unknown" };
   }
 
+  directory(): PeerDirectory {
+    const members = this.#machine.members().map(({ id, peerUrls }) => {
+      return { id, peerUrls, isStarted: this.#machine.peerRecord(id).pinnedInstance !== 0n };
+    });
+    return { cluster: this.cluster, applied: this.#machine.status().applied, members };
+  }
+
   receive(message: Message): void {
     if (this.#inLine.length < MAX_IN_LINE) this.#give((now) => this.#machine.step(now, message));
   }
@@ -211,6 +218,11 @@ export class Driver implements MemberFacade, PeerHandler {
   /** For judges of a run: the machine, to look at between two inputs. */
   get machine(): Pick<Member, "checkInvariants" | "stateHash" | "kv" | "identityOf" | "entryAt" | "isEnded"> {
     return this.#machine;
+  }
+
+  /** For judges of a run: the number of the request that was taken last, also of one that another member relayed. */
+  get lastRequest(): number {
+    return this.#waiters.lastId;
   }
 
   /** Gives the member an input, now or when those before it are done. */

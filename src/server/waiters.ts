@@ -18,6 +18,11 @@ export class Waiters {
     return this.#waiting.size;
   }
 
+  /** The number that was given last; 0: none was. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
   /** Waits under a new number until `answer` was called. When the signal says so, nobody waits any more. */
   add(request: Request, signal: AbortSignal | undefined, answer: (answer: Answer) => void): number {
     const id = ++this.#lastId;

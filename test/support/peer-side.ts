@@ -8,7 +8,7 @@ import type {
   Random,
   SnapshotTaker,
 } from "../../src/env/index.ts";
-import type { Relay, SnapshotFrame } from "../../src/pb/index.ts";
+import type { PeerDirectory, Relay, SnapshotFrame } from "../../src/pb/index.ts";
 import type { Heartbeat, Message } from "../../src/raft/types.ts";
 
 export const CLUSTER = 0xc1n;
@@ -55,6 +55,10 @@ export class PeerSide implements PeerHandler {
 
   standing(id: MemberId): PeerStanding {
     return this.standings.get(id) ?? { type: "known", pinnedInstance: 0n };
+  }
+
+  directory(): PeerDirectory {
+    return { cluster: this.cluster, applied: 1, members: [] };
   }
 
   receive(message: Message): void {

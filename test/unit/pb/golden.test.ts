@@ -159,6 +159,12 @@ const others: readonly Row[] = [
     { type: "reply", number: 1, answer: { type: "leaseKept", index: 9, revision: 8, ttl: 60 } },
     "720a08013a0608091008183c",
   ),
+  row<pb.PeerDirectory>(
+    "directory",
+    [pb.encodeDirectory, pb.decodeDirectory],
+    { cluster: 0xc1n, applied: 9, members: [{ id: 2n, peerUrls: ["u"], isStarted: true }] },
+    "080110c1011809220708021201751801",
+  ),
   row<pb.MemberRecord>(
     "member record",
     RECORD,
