@@ -5,7 +5,7 @@
  * process kill them. Only a `kill -9` of this very process leaves them, and the next start names them as holders of its
  * ports.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { flagsOf, type MemberPlace, neededPorts, placesOf } from "./layout.ts";
@@ -29,10 +29,13 @@ const SHOWN_LOG_LINES = 8;
 
 /**
  * Starts the members and stays until they are stopped.
- * @param root the folder of package.json
+ * @param where `root`: the folder of package.json; `program`: kvd, one file that Node runs
  * @returns the exit code: 0 stopped as asked, 1 could not start or go on, 2 wrong flags
  */
-export async function start(root: string, args: readonly string[]): Promise<number> {
+export async function start(
+  { root, program }: { readonly root: string; readonly program: string },
+  args: readonly string[],
+): Promise<number> {
   const parsed = parseOptions(args, root);
   if (parsed.type === "help") {
     process.stdout.write(HELP);
@@ -41,10 +44,7 @@ export async function start(root: string, args: readonly string[]): Promise<numb
   if (parsed.type === "refused") return refuse(parsed.reason, EXIT_USAGE);
   const { options } = parsed;
   const places = placesOf(options.portBase, options.dataDir);
-  const program = join(root, "dist/main/kvd-bin.cjs");
-  const reason = existsSync(program)
-    ? await whyNot(places, options)
-    : `${program} is missing: run npm ci, or npm run build`;
+  const reason = await whyNot(places, options);
   if (reason !== undefined) return refuse(reason, EXIT_FAILED);
   return await new Cluster(root, program, places).run();
 }
@@ -82,7 +82,8 @@ class Cluster {
     this.#root = root;
     this.#places = places;
     this.#watch = new LeaderWatch(places);
-    const env = withoutFlags(process.env);
+    // As kvd-bin.cts sees to it where kvd is started by its users.
+    const env = { UV_THREADPOOL_SIZE: "16", ...withoutFlags(process.env) };
     this.#children = new Map(
       places.map((place) => {
         const args = [program, ...flagsOf(place, places)];

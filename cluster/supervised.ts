@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readSync, renameSync, statSync } from "node:fs";
 
 /** A child that ends before this, ms, has failed to start. */
-const SHORT_LIFE_MS = 5_000;
+const SHORT_LIFE_MS = 10_000;
 /** Starts that may fail one after the other before the child is given up. */
 const MAX_FAILED_STARTS = 5;
 /** Wait before the second start, doubled for each that failed before, ms. */
