@@ -1,3 +1,17 @@
+export type { ResponseHeader } from "../pb/index.ts";
+export type {
+  Compare,
+  CompareResult,
+  DeleteRangeRequest,
+  Event,
+  KeyValue,
+  PutRequest,
+  RangeRequest,
+  RequestOp,
+  SortOrder,
+  SortTarget,
+  TxnRequest,
+} from "../pb/kv.ts";
 export type { CallOptions } from "./calls.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export type { MemberList } from "./cluster.ts";
