@@ -1,0 +1,2 @@
+export { runKvctl } from "./kvctl.ts";
+export type { System } from "./system.ts";
