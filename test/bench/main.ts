@@ -13,6 +13,7 @@ import { printConfigRows } from "./config-rows.ts";
 import { applyToDisk, restart } from "./level-state.ts";
 import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
+import { printSliceRows } from "./slices-rows.ts";
 import { printWatchRows } from "./watch-rows.ts";
 
 const RUNS = 5;
@@ -47,6 +48,7 @@ printWatchRows();
 printConfigRows();
 await backendRow(1_000_000);
 await levelRows(300_000);
+await printSliceRows(1_000_000);
 
 /** Once only: it writes some hundred megabytes. */
 async function backendRow(puts: number): Promise<void> {
