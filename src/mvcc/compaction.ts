@@ -11,6 +11,12 @@ import { NONE } from "./keys.ts";
 import { changeName, encodeFloor, FLOOR_RECORD, valueName } from "./records.ts";
 import { CHUNK_ROWS, type RowChunk } from "./rows.ts";
 import type { StoreState } from "./state.ts";
+import { ROWS_PER_UNIT } from "./work.ts";
+
+/** Units of work (`work.ts`): a row or a key that moves, the records of a row, a key that is forgotten. */
+const MOVE_UNITS = 1 / 8;
+const DELETE_UNITS = 1;
+const FORGET_UNITS = 1;
 
 interface Pass {
   readonly floor: number;
@@ -47,7 +53,7 @@ export class Compactor {
     return this.#pass !== undefined || this.#hasHoles || this.#floor() > this.#state.physical;
   }
 
-  /** Examines about `budget` rows. Whether there is more to do. */
+  /** Does about `budget` units of work (`work.ts`). Whether there is more to do. */
   step(budget: number): boolean {
     if (this.#state.isWriting) fail("compaction inside a transaction");
     let left = budget;
@@ -72,37 +78,42 @@ export class Compactor {
   /** Returns what it cost. */
   #sweep(pass: Pass, budget: number): number {
     const { rows } = this.#state;
-    let cost = 1;
-    for (; cost <= budget; cost++) {
+    let cost = 0;
+    while (cost < budget) {
       const chunk = rows.order[pass.at];
       const row = chunk === undefined ? NONE : rows.id(chunk, chunk.begin);
       if (chunk === undefined || rows.main(row) > pass.floor) {
         this.#finish(pass);
-        return cost;
+        return cost + 1;
       }
-      if (this.#maybeKeepWhole(pass, chunk)) {
-        cost += CHUNK_ROWS;
+      // Only a chunk of which nothing was taken yet is looked at as a whole, so that no row is looked at twice.
+      const survivors = chunk.begin === 0 ? this.#survivors(pass, chunk) : 0;
+      cost += survivors / ROWS_PER_UNIT;
+      if (survivors === CHUNK_ROWS) {
+        pass.output = undefined;
+        pass.at++;
       } else if (this.#state.isKept(row, pass.floor)) {
         this.#keep(pass);
+        cost += MOVE_UNITS;
       } else {
-        this.#delete(pass, row);
+        cost += this.#delete(pass, row);
       }
     }
     return cost;
   }
 
-  /** Leaves a full chunk of survivors where it is, if that does not leave a chunk before it mostly empty. */
-  #maybeKeepWhole(pass: Pass, chunk: RowChunk): boolean {
-    if (chunk.begin !== 0 || chunk.end !== CHUNK_ROWS) return false;
-    if (pass.output !== undefined && pass.output.end < CHUNK_ROWS / 2) return false;
+  /**
+   * How many rows at the front of a chunk survive; CHUNK_ROWS: all of a full one, which then stays where it is. 0 where
+   * that would leave the chunk before it mostly empty.
+   */
+  #survivors(pass: Pass, chunk: RowChunk): number {
+    if (chunk.end !== CHUNK_ROWS) return 0;
+    if (pass.output !== undefined && pass.output.end < CHUNK_ROWS / 2) return 0;
     const { rows } = this.#state;
-    if (rows.main(rows.id(chunk, CHUNK_ROWS - 1)) > pass.floor) return false;
-    for (let i = 0; i < CHUNK_ROWS; i++) {
-      if (!this.#state.isKept(rows.id(chunk, i), pass.floor)) return false;
-    }
-    pass.output = undefined;
-    pass.at++;
-    return true;
+    if (rows.main(rows.id(chunk, CHUNK_ROWS - 1)) > pass.floor) return 0;
+    let survivors = 0;
+    while (survivors < CHUNK_ROWS && this.#state.isKept(rows.id(chunk, survivors), pass.floor)) survivors++;
+    return survivors;
   }
 
   #keep(pass: Pass): void {
@@ -115,17 +126,19 @@ export class Compactor {
     if (rows.newer(moved) === NONE) keys.setNewest(rows.key(moved), moved);
   }
 
-  #delete(pass: Pass, row: number): void {
+  /** Returns what it cost. */
+  #delete(pass: Pass, row: number): number {
     const { rows, keys, index, records } = this.#state;
     const [main, sub, id] = [rows.main(row), rows.sub(row), rows.key(row)];
     records.delete(changeName(main, sub));
     if (!rows.isDelete(row)) records.delete(valueName(main, sub));
     const isLast = rows.newer(row) === NONE;
     rows.drop(pass.at);
-    if (!isLast) return;
+    if (!isLast) return DELETE_UNITS;
     index.remove(id);
     keys.remove(id);
     this.#hasHoles = true;
+    return DELETE_UNITS + FORGET_UNITS;
   }
 
   #finish(pass: Pass): void {
@@ -137,7 +150,7 @@ export class Compactor {
   #fillHoles(): number {
     const cost = this.#state.keys.maybeRelocate();
     if (cost === 0) this.#hasHoles = false;
-    return cost + 1;
+    return cost * MOVE_UNITS + 1;
   }
 
   #saveFloor(): void {

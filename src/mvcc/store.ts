@@ -139,8 +139,8 @@ export class Store implements StoreView, SlicedReader {
   }
 
   /**
-   * Deletes what compaction dropped, examining about `budget` revisions. Whether there is more to do now; what is
-   * pinned waits, so ask again (`compactionPending`) after a release.
+   * Deletes what compaction dropped, in about `budget` units of work (`work.ts`). Whether there is more to do now; what
+   * is pinned waits, so ask again (`compactionPending`) after a release.
    */
   compactionStep(budget: number): boolean {
     return this.#compactor.step(budget);

@@ -14,6 +14,7 @@ import { applyToDisk } from "./level-state.ts";
 import { printStoreRows } from "./mvcc-rows.ts";
 import { commitEntries } from "./raft-throughput.ts";
 import { printRestartRows, RESTART, runRestart } from "./restart.ts";
+import { printSliceRows } from "./slices-rows.ts";
 import { printWatchRows } from "./watch-rows.ts";
 
 const RUNS = 5;
@@ -36,6 +37,7 @@ async function printAll(): Promise<void> {
   await backendRow(1_000_000);
   await levelRows(300_000);
   await restartRows(1_000_000);
+  await printSliceRows(1_000_000);
 }
 
 function row(name: string, entries: number, run: (entries: number) => number[]): void {

@@ -162,6 +162,22 @@ describe("a long range at an old revision", () => {
   });
 });
 
+describe("a count in slices", () => {
+  it.each([
+    ["forwards, when all keys have changed since", 2],
+    ["backwards, when few have", 4],
+  ])("%s, is that of one go", (_name, at) => {
+    const all = Array.from({ length: 3000 }, (_, n) => `k${String(n).padStart(5, "0")}`);
+    const store = storeOf(all.map((key) => `${key}=1`).join(" "));
+    for (let i = 0; i < 2; i++) write(store, ...all.map((key) => `${key}=2`));
+    write(store, "-k00100..k00900", ...all.map((key) => `${key}x=1`).slice(0, 900));
+    const work = store.startCount(EVERYTHING, at);
+    let slices = 0;
+    for (; !work.isDone; slices++) work.step(0.1);
+    expect([work.count, slices > 3]).toEqual([3000, true]);
+  });
+});
+
 describe("keys of one hash", () => {
   it("are told apart, however many there are", () => {
     const keys: string[] = [];
