@@ -603,7 +603,9 @@ export const CODECS: readonly AnyCodec[] = [
     value: fc.constant("lookup" as const),
     encode: encodeLookup,
     decode: (bytes) =>
-      isLookup(bytes.slice(-4)) ? { type: "ok", value: "lookup" } : { type: "refused", reason: "the frame is no look-up" },
+      isLookup(bytes.slice(-4))
+        ? { type: "ok", value: "lookup" }
+        : { type: "refused", reason: "the frame is no look-up" },
     toProto: () => ({
       version: 0,
       cluster: "0",
