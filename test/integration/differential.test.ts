@@ -105,7 +105,8 @@ function common(text: string, endpoint: string): string {
     .replaceAll(/\b[0-9a-f]{16}\b/g, "ID")
     .replaceAll(/remaining\(\d+s\)/g, "remaining(Ns)")
     .replaceAll(/^ENDPOINT, \d+$/gm, "ENDPOINT, HASH")
-    .replaceAll(/^(?:1|ID), started/gm, "ID, started");
+    // Printed without leading zeros: one ID of sixteen is shorter.
+    .replaceAll(/^(?:[0-9a-f]{1,15}|ID), started/gm, "ID, started");
 }
 
 async function runAll(endpoint: string): Promise<string[]> {
