@@ -92,21 +92,23 @@ const COMMANDS: readonly Command[] = [
 
 /** Replaces what is each server's own. */
 function common(text: string, endpoint: string): string {
-  return text
-    .replaceAll(endpoint, "ENDPOINT")
-    .replaceAll(/http:\/\/[^",\s\]]+/g, "URL")
-    .replaceAll(
-      /"(cluster_id|member_id|leader|ID|lease|dbSize|dbSizeInUse|raftIndex|raftAppliedIndex)":\d+/g,
-      '"$1":N',
-    )
-    .replaceAll(/"(ClusterID|MemberID|ID|Lease)" : \d+/g, '"$1" : N')
-    .replaceAll(/"id":\d+/g, '"id":N')
-    .replaceAll(/"version":"[^"]+"/g, '"version":"V"')
-    .replaceAll(/\b[0-9a-f]{16}\b/g, "ID")
-    .replaceAll(/remaining\(\d+s\)/g, "remaining(Ns)")
-    .replaceAll(/^ENDPOINT, \d+$/gm, "ENDPOINT, HASH")
-    // Printed without leading zeros: one ID of sixteen is shorter.
-    .replaceAll(/^(?:[0-9a-f]{1,15}|ID), started/gm, "ID, started");
+  return (
+    text
+      .replaceAll(endpoint, "ENDPOINT")
+      .replaceAll(/http:\/\/[^",\s\]]+/g, "URL")
+      .replaceAll(
+        /"(cluster_id|member_id|leader|ID|lease|dbSize|dbSizeInUse|raftIndex|raftAppliedIndex)":\d+/g,
+        '"$1":N',
+      )
+      .replaceAll(/"(ClusterID|MemberID|ID|Lease)" : \d+/g, '"$1" : N')
+      .replaceAll(/"id":\d+/g, '"id":N')
+      .replaceAll(/"version":"[^"]+"/g, '"version":"V"')
+      .replaceAll(/\b[0-9a-f]{16}\b/g, "ID")
+      .replaceAll(/remaining\(\d+s\)/g, "remaining(Ns)")
+      .replaceAll(/^ENDPOINT, \d+$/gm, "ENDPOINT, HASH")
+      // Printed without leading zeros: one ID of sixteen is shorter.
+      .replaceAll(/^(?:[0-9a-f]{1,15}|ID), started/gm, "ID, started")
+  );
 }
 
 async function runAll(endpoint: string): Promise<string[]> {
