@@ -225,8 +225,15 @@ export class Watchers {
   }
 
   #cancel(client: Client, watcher: Watcher): void {
-    watcher.cancelAsked = Math.min(watcher.cancelAsked, this.#host.queue.now);
-    this.#atMachine(client, (stream) => stream.cancel(watcher.watchId));
+    const { queue } = this.#host;
+    watcher.cancelAsked = Math.min(watcher.cancelAsked, queue.now);
+    this.#atMachine(client, (stream) => {
+      // A request names an ID. If its watcher ended meanwhile, another one may have taken that, and is meant then.
+      for (const other of client.watchers) {
+        if (other.watchId === watcher.watchId) other.cancelAsked = Math.min(other.cancelAsked, queue.now);
+      }
+      stream.cancel(watcher.watchId);
+    });
   }
 
   #create(client: Client, request: WatchCreate): void {
