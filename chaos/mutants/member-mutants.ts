@@ -73,11 +73,6 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     "s.raft.transferLeadership(s.now, NO_MEMBER);",
     "if (NO_MEMBER !== 0n) return;",
   ]),
-  mutant("member", "snapshot-never-given-up", "A stream that hangs is never given up, and holds its place.", [
-    "transfers.ts",
-    "for (const { stream, to } of s.streams.expire(s.now)) {",
-    "for (const { stream, to } of s.streams.expire(Number.NEGATIVE_INFINITY)) {",
-  ]),
   mutant(
     "member",
     "keepalive-without-quorum",
