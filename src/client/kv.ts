@@ -5,6 +5,9 @@ import {
   type AnyRequest,
   decodeKvResponse,
   encodeKvRequest,
+  KV_METHODS,
+  PUT_DEFAULTS,
+  RANGE_DEFAULTS,
   type ResponseHeader,
 } from "../pb/index.ts";
 import type {
@@ -31,35 +34,12 @@ export type Answered<T extends KvResponse["type"]> = Answer<T>["response"] & {
 
 /** A complete range request. */
 export function rangeRequest(given: Given<RangeRequest>): RangeRequest {
-  return {
-    type: "range",
-    rangeEnd: EMPTY_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...given,
-  };
+  return { ...RANGE_DEFAULTS, ...given };
 }
 
 /** A complete put request. */
 export function putRequest(given: Given<PutRequest>): PutRequest {
-  return {
-    type: "put",
-    value: EMPTY_BYTES,
-    lease: 0n,
-    prevKv: false,
-    ignoreValue: false,
-    ignoreLease: false,
-    ...given,
-  };
+  return { ...PUT_DEFAULTS, ...given };
 }
 
 /** A complete request to delete. */
@@ -79,26 +59,15 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
   return new Uint8Array(1);
 }
 
-const METHOD = {
-  range: "/etcdserverpb.KV/Range",
-  put: "/etcdserverpb.KV/Put",
-  deleteRange: "/etcdserverpb.KV/DeleteRange",
-  txn: "/etcdserverpb.KV/Txn",
-  compaction: "/etcdserverpb.KV/Compact",
-  leaseGrant: "/etcdserverpb.Lease/LeaseGrant",
-  leaseRevoke: "/etcdserverpb.Lease/LeaseRevoke",
-  alarm: "/etcdserverpb.Maintenance/Alarm",
-} as const;
-
 /** Asks one of the requests that change or read the replicated state. @throws ClientError */
-export async function ask<T extends keyof typeof METHOD>(
+export async function ask<T extends keyof typeof KV_METHODS>(
   caller: Caller,
   kind: CallKind,
   request: AnyRequest & { readonly type: T },
   options: CallOptions | undefined,
 ): Promise<Answered<T>> {
   const type: T = request.type;
-  return answerOf(type, await caller.unary(METHOD[type], kind, encodeKvRequest(request), options));
+  return answerOf(type, await caller.unary(KV_METHODS[type], kind, encodeKvRequest(request), options));
 }
 
 /** The answer in the bytes. @throws ClientError when they are none */

@@ -13,6 +13,7 @@ export { decodeDirectory, encodeDirectory, encodeLookup, isLookup } from "./dire
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 export type { MessageCodec, MessageOf } from "./fields.ts";
 export { decodeHello, encodeHello } from "./hello.ts";
+export { KV_METHODS, PUT_DEFAULTS, RANGE_DEFAULTS } from "./kv-defaults.ts";
 export {
   type AnyRequest,
   decodeKvRequest,

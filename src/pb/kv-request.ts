@@ -18,6 +18,7 @@ import type {
   SortOrder,
   SortTarget,
 } from "./kv.ts";
+import { RANGE_DEFAULTS } from "./kv-defaults.ts";
 import {
   longSize,
   putInt64,
@@ -64,22 +65,7 @@ export function writeRange(w: Writer, request: RangeRequest): void {
 }
 
 export function readRange(r: Reader): RangeRequest {
-  const range: { -readonly [F in keyof RangeRequest]: RangeRequest[F] } = {
-    type: "range",
-    key: EMPTY_BYTES,
-    rangeEnd: EMPTY_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-  };
+  const range: { -readonly [F in keyof RangeRequest]: RangeRequest[F] } = { ...RANGE_DEFAULTS };
   while (r.pos < r.len) {
     const tag = r.tag();
     const field = tag >>> 3;

@@ -5,7 +5,7 @@
 
 import type { ClusterId, MemberId } from "../base/index.ts";
 import type { Answer, ListedMember, MemberStatus, Request } from "../member/types.ts";
-import type { WatchCreate, WatchOutput } from "../watch/types.ts";
+import type { WatchCreate, WatchStream } from "../watch/types.ts";
 
 /** An alarm that is raised, as the replicated state has it. */
 export interface RaisedAlarm {
@@ -43,13 +43,7 @@ export interface MemberFacade {
   store(): StoreFacts;
 }
 
-/** One client connection's watchers, see `watch/types.ts`; time is the facade's business. */
-export interface WatchFacade {
+/** One client connection's watchers; the time of `create` is the facade's business. */
+export interface WatchFacade extends Omit<WatchStream, "create"> {
   create(request: WatchCreate): number;
-  cancel(watchId: number): void;
-  requestProgress(): void;
-  take(): WatchOutput | undefined;
-  readonly queuedBytes: number;
-  readonly watchers: number;
-  close(): void;
 }

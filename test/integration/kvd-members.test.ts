@@ -1,9 +1,8 @@
 // Goal: a cluster grows and shrinks while it serves, as operators of etcd do it. Method: real processes of kvd and a
 // stock etcdctl, which asks a member that does not lead.
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Kvd, KvdPool } from "./kvd-process.ts";
+import { freePort, type Kvd, KvdPool } from "./kvd-process.ts";
 import { etcdctl, isInstalled, type Ran, until } from "./serving.ts";
 
 const hasEtcdctl = isInstalled("etcdctl");
@@ -21,18 +20,6 @@ beforeAll(async () => {
   addresses = await Promise.all(members.map((member) => member.address()));
 });
 afterAll(() => pool.close());
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      setImmediate(() =>
-        probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0)),
-      );
-    });
-  });
-}
 
 function start(name: string, slot: number, state: "new" | "existing"): Kvd {
   const founders = NAMES.map((other, i) => `${other}=${urls[i]}`);

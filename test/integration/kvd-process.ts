@@ -1,6 +1,7 @@
 /** Processes of kvd, with data directories in one temporary folder. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -96,4 +97,17 @@ export class Kvd {
     for (const client of this.#clients.splice(0)) client.close();
     return this.exit;
   }
+}
+
+/** A port that nobody listens at. Ask for all at once, so that no two are the same. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      setImmediate(() =>
+        probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0)),
+      );
+    });
+  });
 }

@@ -2,10 +2,9 @@
 // lost its data never comes back as if nothing had happened. Method: real processes that talk over TCP, one of them
 // killed, stopped or robbed of its data, asked by npm's etcd3.
 import { readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Kvd, KvdPool } from "./kvd-process.ts";
+import { freePort, type Kvd, KvdPool } from "./kvd-process.ts";
 import { until } from "./serving.ts";
 
 const NAMES = ["m1", "m2", "m3"];
@@ -21,19 +20,6 @@ beforeAll(async () => {
   for (const member of members) await member.address();
 });
 afterAll(() => pool.close());
-
-/** Ports are asked for all at once, so that no two are the same. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      setImmediate(() =>
-        probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0)),
-      );
-    });
-  });
-}
 
 function start(slot: number): Kvd {
   const name = NAMES[slot] ?? "";

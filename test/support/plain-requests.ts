@@ -1,39 +1,15 @@
 /** Requests in which everything that is not given has its default. */
 import { EMPTY_BYTES } from "../../src/base/index.ts";
+import { PUT_DEFAULTS, RANGE_DEFAULTS } from "../../src/pb/index.ts";
 import type { PutRequest, RangeRequest } from "../../src/pb/kv.ts";
 import type { WatchCreate } from "../../src/watch/types.ts";
 
 export function rangeOf(key: Uint8Array, options: Partial<RangeRequest> = {}): RangeRequest {
-  return {
-    type: "range",
-    key,
-    rangeEnd: EMPTY_BYTES,
-    limit: 0,
-    revision: 0,
-    sortOrder: "none",
-    sortTarget: "key",
-    serializable: false,
-    keysOnly: false,
-    countOnly: false,
-    minModRevision: 0,
-    maxModRevision: 0,
-    minCreateRevision: 0,
-    maxCreateRevision: 0,
-    ...options,
-  };
+  return { ...RANGE_DEFAULTS, key, ...options };
 }
 
 export function putOf(key: Uint8Array, value: Uint8Array, options: Partial<PutRequest> = {}): PutRequest {
-  return {
-    type: "put",
-    key,
-    value,
-    lease: 0n,
-    prevKv: false,
-    ignoreValue: false,
-    ignoreLease: false,
-    ...options,
-  };
+  return { ...PUT_DEFAULTS, key, value, ...options };
 }
 
 /** A watch from the next revision on. */

@@ -13,6 +13,7 @@ import {
   decodeEvent,
   decodeKvResponse,
   encodeKvRequest,
+  KV_METHODS,
   type ResponseHeader,
 } from "../../src/pb/index.ts";
 import type { Event, KvResponse } from "../../src/pb/kv.ts";
@@ -21,17 +22,6 @@ const PROGRAM = "/usr/bin/etcd";
 /** How long it may take to start, ms. */
 const START_MS = 30_000;
 const PAUSE_MS = 50;
-
-const METHODS: Readonly<Record<Exclude<AnyRequest["type"], "leaseCheckpoint">, string>> = {
-  range: "/etcdserverpb.KV/Range",
-  put: "/etcdserverpb.KV/Put",
-  deleteRange: "/etcdserverpb.KV/DeleteRange",
-  txn: "/etcdserverpb.KV/Txn",
-  compaction: "/etcdserverpb.KV/Compact",
-  leaseGrant: "/etcdserverpb.Lease/LeaseGrant",
-  leaseRevoke: "/etcdserverpb.Lease/LeaseRevoke",
-  alarm: "/etcdserverpb.Maintenance/Alarm",
-};
 
 /** Why there is no real etcd to compare with; undefined: there is one. */
 export const NO_ETCD = existsSync(PROGRAM) ? undefined : `${PROGRAM} is not installed`;
@@ -68,7 +58,7 @@ export class RealEtcd {
 
   /** Asks; a leader's checkpoint is no request of clients. */
   async ask(request: Exclude<AnyRequest, { type: "leaseCheckpoint" }>): Promise<EtcdAnswer> {
-    const reply = await this.#call(METHODS[request.type], encodeKvRequest(request));
+    const reply = await this.#call(KV_METHODS[request.type], encodeKvRequest(request));
     if (!(reply instanceof Uint8Array)) return reply;
     const decoded = decodeKvResponse(request.type, reply);
     if (decoded.type === "refused") throw new Error(`etcd's answer does not decode: ${decoded.reason}`);
@@ -114,7 +104,7 @@ export class RealEtcd {
     const end = performance.now() + START_MS;
     // An empty key is refused at the door by one that serves.
     while (performance.now() < end) {
-      const reply = await this.#call(METHODS.range, new Uint8Array());
+      const reply = await this.#call(KV_METHODS.range, new Uint8Array());
       if (!(reply instanceof Uint8Array) && reply.code === 3) return;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }

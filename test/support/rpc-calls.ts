@@ -8,6 +8,7 @@ import {
   decodeWatchResponse,
   encodeKvRequest,
   encodeWatchRequest,
+  KV_METHODS,
   type MessageCodec,
   type RequestOf,
   type WatchCreateRequest,
@@ -50,7 +51,7 @@ export class RpcClient {
 
   /** The answer to a request of the replicated state; a refusal is an exception. */
   async kv<T extends KvType>(type: T, request: RequestOf<T>): Promise<Answer<T>> {
-    const bytes = this.#mustBytes(await this.raw(KV_PATHS[type], encodeKvRequest(request as AnyRequest)));
+    const bytes = this.#mustBytes(await this.raw(KV_METHODS[type], encodeKvRequest(request as AnyRequest)));
     return decoded(decodeKvResponse(type, bytes));
   }
 
@@ -84,17 +85,7 @@ export class RpcClient {
   }
 }
 
-const KV_PATHS = {
-  range: "/etcdserverpb.KV/Range",
-  put: "/etcdserverpb.KV/Put",
-  deleteRange: "/etcdserverpb.KV/DeleteRange",
-  txn: "/etcdserverpb.KV/Txn",
-  compaction: "/etcdserverpb.KV/Compact",
-  leaseGrant: "/etcdserverpb.Lease/LeaseGrant",
-  leaseRevoke: "/etcdserverpb.Lease/LeaseRevoke",
-} as const;
-
-type KvType = keyof typeof KV_PATHS;
+type KvType = Exclude<keyof typeof KV_METHODS, "alarm">;
 
 /** One stream, taken from by hand as a transport does. */
 export class TestStream {

@@ -5,41 +5,10 @@ import { bytesOf, ERR, textOf } from "../../../src/base/index.ts";
 import type { Request } from "../../../src/member/index.ts";
 import { decodeEvent } from "../../../src/pb/index.ts";
 import { ask, driverOf, putRequest, settled, startWorld, until } from "../../support/driver-world.ts";
+import { rangeOf, watchFrom } from "../../support/plain-requests.ts";
 
 function get(key: string): Request {
-  return {
-    type: "read",
-    read: {
-      type: "range",
-      key: bytesOf(key),
-      rangeEnd: new Uint8Array(0),
-      limit: 0,
-      revision: 0,
-      sortOrder: "none",
-      sortTarget: "key",
-      serializable: false,
-      keysOnly: false,
-      countOnly: false,
-      minModRevision: 0,
-      maxModRevision: 0,
-      minCreateRevision: 0,
-      maxCreateRevision: 0,
-    },
-  };
-}
-
-function watch(key: string) {
-  return {
-    key: bytesOf(key),
-    rangeEnd: new Uint8Array(0),
-    startRevision: 0,
-    progressNotify: false,
-    noPut: false,
-    noDelete: false,
-    prevKv: false,
-    fragment: false,
-    watchId: 0,
-  };
+  return { type: "read", read: rangeOf(bytesOf(key)) };
 }
 
 describe("one member", () => {
@@ -83,7 +52,7 @@ describe("one member", () => {
         }
       }
     });
-    expect(door.create(watch("a"))).toBe(0);
+    expect(door.create(watchFrom(bytesOf("a")))).toBe(0);
     await until(world, () => seen.length === 1);
     await ask(world, 0, putRequest("a", "out"));
     await until(world, () => seen.length === 2);
@@ -116,7 +85,7 @@ describe("the end", () => {
     await settled(world, driver.stop());
     expect(await answer).toMatchObject({ type: "done" });
     expect(await driver.request(get("a"))).toMatchObject({ type: "refused", error: ERR.stopped });
-    expect(driver.openWatch(() => undefined).create(watch("a"))).toBe(-1);
+    expect(driver.openWatch(() => undefined).create(watchFrom(bytesOf("a")))).toBe(-1);
   });
 
   it("comes at once when the log fails, and what may have happened is unknown", async () => {
